@@ -1,0 +1,1 @@
+"""The tuning operator: TuningStudy manifests in, an honest best model out."""

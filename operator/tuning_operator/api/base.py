@@ -1,0 +1,57 @@
+"""What every model of the API shares."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class ApiModel(BaseModel):
+    """Frozen, camelCase on the wire, unknown fields refused, no silent conversion of types."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        allow_inf_nan=False,
+    )
+
+
+_DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_UNITS: Final = (3600, 60, 1)
+
+DURATION_PATTERN: Final = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+
+
+def seconds(duration: str) -> int:
+    """Length in seconds of a duration such as ``2h``, ``90m`` or ``1h30m``.
+
+    Raises:
+        ValueError: the text is not a positive duration of that form.
+    """
+    match = _DURATION.fullmatch(duration)
+    total = match and sum(int(n or 0) * unit for n, unit in zip(match.groups(), _UNITS, strict=True))
+    if not total:
+        raise ValueError(f"{duration!r} is not a positive duration; write it like 30s, 20m, 2h or 1h30m")
+    return total
+
+
+def _checked_duration(value: object) -> object:
+    if isinstance(value, str):
+        seconds(value)
+    return value
+
+
+Duration = Annotated[
+    str,
+    BeforeValidator(_checked_duration),
+    Field(min_length=2, max_length=32, pattern=DURATION_PATTERN),
+]
+"""A positive length of time as Kubernetes people write it: ``30s``, ``20m``, ``2h``, ``1h30m``."""

@@ -1,0 +1,213 @@
+"""What is known about a study, frozen. The input of `decide`.
+
+Times are seconds since the epoch. A study has trials, a trial has attempts, an attempt is one run of the
+container (one Pod, one process). The database says which trials and attempts exist and how they ended; the
+runtime says what runs now. Both meet in `Attempt`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from tuning_operator.api.parameters import Parameters
+from tuning_operator.api.study import StudySpec
+
+
+def _nothing() -> Mapping[Any, Any]:
+    return MappingProxyType({})
+
+
+class Role(StrEnum):
+    """What a trial is for. TUNING_ROLE in its environment."""
+
+    BASELINE = "baseline"
+    SEARCH = "search"
+
+
+class TrialState(StrEnum):
+    """Optuna's words, in lower case. A trial waiting for its next attempt is still running."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAIL = "fail"
+
+
+class Outcome(StrEnum):
+    """Why an attempt ended."""
+
+    SUCCEEDED = "succeeded"  # with a finite value of the objective's metric
+    PRUNED = "pruned"  # hopeless, stopped early by decision
+    FAILED = "failed"  # unknown cause in the container: retried `retry.failures` times
+    INFEASIBLE = "infeasible"  # caused by its parameters (not finite, out of memory, time limit): never retried
+    DISRUPTED = "disrupted"  # not its fault (preempted, evicted, node lost, suspended): same trial, next attempt
+    CONFIGURATION = "configuration"  # the study's fault: it stalls until someone mends it, nothing is counted
+    STOPPED = "stopped"  # the study ended first
+
+
+class StopReason(StrEnum):
+    """Why we ask a running attempt to stop."""
+
+    PRUNED = "pruned"
+    TIMEOUT = "timeout"
+    SUSPENDED = "suspended"
+    STUDY_ENDED = "study-ended"
+
+
+class Phase(StrEnum):
+    """Where an attempt is, says the runtime."""
+
+    PENDING = "pending"  # accepted, waiting for a place
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How an attempt ended: what the runtime saw, later what the database keeps."""
+
+    outcome: Outcome
+    at: float
+    reason: str  # CamelCase, one word of a bounded set, such as Completed, ExitCode, OOMKilled
+    message: str = ""
+    metrics: Mapping[str, float] = field(default_factory=_nothing)
+    pruned: bool = False  # the container says that it stopped itself as pruned
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What the runtime says about an attempt it knows."""
+
+    phase: Phase
+    started_at: float | None = None
+    stopping: bool = False
+    ended: Ended | None = None  # set exactly when phase is ENDED
+    released: bool = False  # nothing is kept of it any more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One run of a trial's container."""
+
+    number: int  # 0, 1, 2 ... within its trial
+    generation: int  # of the spec under which it was claimed
+    claimed_at: float
+    started_at: float | None = None  # recorded after the runtime accepted it
+    stop_reason: StopReason | None = None  # recorded before the runtime is asked
+    posted: Mapping[str, float] | None = None  # the result that reached the gateway and was committed
+    posted_pruned: bool = False
+    ended: Ended | None = None  # recorded: the attempt is history
+    last_step: int = -1  # largest step reported by any attempt of the trial when this one ended
+    observed: Observation | None = None  # None: the runtime knows nothing of it
+
+    @property
+    def live(self) -> bool:
+        """Whether it holds, or will at once hold, a slot: claimed and not known to have ended."""
+        return self.ended is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One configuration and its runs. Numbers are study-wide, without gaps, in order of claim."""
+
+    number: int
+    role: Role
+    parameters: Parameters
+    seed: int
+    claimed_at: float
+    attempts: tuple[Attempt, ...]
+    state: TrialState = TrialState.RUNNING
+    value: float | None = None  # of the objective; set exactly when COMPLETE, or PRUNED after a finite report
+    reason: str = ""
+    message: str = ""
+    finished_at: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=_nothing)
+    reports: Mapping[int, float] = field(default_factory=_nothing)  # step -> objective's value
+    sampler_state: Mapping[str, str] = field(default_factory=_nothing)  # opaque, JSON texts
+
+    @property
+    def finished(self) -> bool:
+        """Told: it will never run again."""
+        return self.state is not TrialState.RUNNING
+
+    @property
+    def last(self) -> Attempt:
+        """Its newest attempt; there is always one."""
+        return self.attempts[-1]
+
+    @property
+    def last_step(self) -> int:
+        """Largest step reported so far, -1 before the first."""
+        return max(self.reports, default=-1)
+
+    def with_attempt(self, attempt: Attempt) -> Trial:
+        """This trial with the attempt of that number replaced, or appended when it is the next."""
+        kept = tuple(a for a in self.attempts if a.number != attempt.number)
+        return replace(self, attempts=tuple(sorted((*kept, attempt), key=lambda a: a.number)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The decided end of a study. Its running trials are stopped after it, then it is finished."""
+
+    succeeded: bool
+    reason: str  # CamelCase, such as MaxTrialsReached
+    message: str
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerChoice:
+    """The sampler in use, resolved from `auto` once, and why."""
+
+    sampler: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFacts:
+    """Everything `decide` may look at."""
+
+    spec: StudySpec
+    generation: int
+    began_at: float
+    trials: tuple[Trial, ...] = ()
+    verdict: Verdict | None = None
+    exhausted: bool = False  # the sampler has no further configuration
+
+    def trial(self, number: int) -> Trial:
+        """The trial of that number; numbers are positions."""
+        return self.trials[number]
+
+    @cached_property
+    def unfinished(self) -> tuple[Trial, ...]:
+        """Trials not yet told, in order."""
+        return tuple(trial for trial in self.trials if not trial.finished)
+
+    @cached_property
+    def live(self) -> tuple[Trial, ...]:
+        """Trials whose newest attempt holds a slot."""
+        return tuple(trial for trial in self.unfinished if trial.last.live)
+
+    def of(self, role: Role) -> tuple[Trial, ...]:
+        """Trials of a role, in order."""
+        return tuple(trial for trial in self.trials if trial.role is role)
+
+    @cached_property
+    def stalled(self) -> Trial | None:
+        """A trial whose newest attempt found the study misconfigured, under today's generation of the spec."""
+        for trial in self.unfinished:
+            ended = trial.last.ended
+            if ended and ended.outcome is Outcome.CONFIGURATION and trial.last.generation == self.generation:
+                return trial
+        return None
+
+    def with_trial(self, trial: Trial) -> StudyFacts:
+        """These facts with the trial of that number replaced, or appended when it is the next."""
+        before, after = self.trials[: trial.number], self.trials[trial.number + 1 :]
+        return replace(self, trials=(*before, trial, *after))

@@ -1,0 +1,1 @@
+"""One file per policy: a pure function from facts and the time to actions."""

@@ -1,0 +1,1 @@
+"""The HTTP API that a running trial talks to."""

@@ -1,0 +1,1 @@
+"""A study told in one HTML file."""

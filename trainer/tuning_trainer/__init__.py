@@ -1,0 +1,1 @@
+"""The trainer image: data, models, the optimisation loop."""
