@@ -112,7 +112,7 @@ class CategoricalChoices(ApiModel):
     def _consistent(self) -> Self:
         repeated = {choice for choice in self.choices if self.choices.count(choice) > 1}
         if repeated:
-            raise ValueError(f"choice {sorted(repeated)[0]!r} stands twice in choices; remove one")
+            raise ValueError(f"choice {min(repeated)!r} stands twice in choices; remove one")
         if self.default is not None and not self.contains(self.default):
             raise ValueError(f"default {self.default!r} is not {self.describe()}; add it to choices or change it")
         return self

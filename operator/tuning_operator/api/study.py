@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from tuning_operator.api.base import ApiModel, Duration
 from tuning_operator.api.constants import TRAINER_CONTAINER
-from tuning_operator.api.parameters import CategoricalChoices, Parameter
+from tuning_operator.api.parameters import Parameter
 from tuning_operator.api.status import StudyStatus
 
 MetricName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_./-]{0,62}$", max_length=63)]
