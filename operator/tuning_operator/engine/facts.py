@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from tuning_operator.api.parameters import Parameters
 from tuning_operator.api.study import StudySpec
@@ -57,6 +57,13 @@ class StopReason(StrEnum):
     TIMEOUT = "timeout"
     SUSPENDED = "suspended"
     STUDY_ENDED = "study-ended"
+
+
+SUSPENDED: Final = "Suspended"
+"""`Ended.reason` of an attempt stopped because its study was suspended: a disruption that nobody counts."""
+
+STUDY_ENDED: Final = "StudyEnded"
+"""`reason` of an attempt, and of its trial, stopped because the study ended first: not a failure of its own."""
 
 
 class Phase(StrEnum):
@@ -179,6 +186,7 @@ class StudyFacts:
     trials: tuple[Trial, ...] = ()
     verdict: Verdict | None = None
     exhausted: bool = False  # the sampler has no further configuration
+    expired: bool = False  # its deletion has been asked for
 
     def trial(self, number: int) -> Trial:
         """The trial of that number; numbers are positions."""
@@ -206,6 +214,23 @@ class StudyFacts:
             if ended and ended.outcome is Outcome.CONFIGURATION and trial.last.generation == self.generation:
                 return trial
         return None
+
+    @property
+    def halted(self) -> bool:
+        """Whether nothing new may start: it ended, was suspended, or must be mended first."""
+        return self.verdict is not None or self.spec.suspend or self.stalled is not None
+
+    @property
+    def free_slots(self) -> int:
+        """How many more attempts may run now."""
+        return max(0, self.spec.budget.parallelism - len(self.live))
+
+    @property
+    def finished_at(self) -> float | None:
+        """When the verdict stood and the last trial was told; None before."""
+        if self.verdict is None or self.unfinished:
+            return None
+        return max([self.verdict.at, *(t.finished_at for t in self.trials if t.finished_at is not None)])
 
     def with_trial(self, trial: Trial) -> StudyFacts:
         """These facts with the trial of that number replaced, or appended when it is the next."""

@@ -1,0 +1,51 @@
+"""From facts to actions: the policies in their order. The order is the design; read it as a list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from tuning_operator.engine.actions import Action
+from tuning_operator.engine.after import after
+from tuning_operator.engine.facts import StudyFacts
+from tuning_operator.engine.policies import baseline, conclude, ending, expiry, release, resume, search, start, stop, timeout
+
+Policy = Callable[[StudyFacts, float], Iterable[Action]]
+
+POLICIES: Final[tuple[Policy, ...]] = (
+    # What has happened is written down first: an ended attempt, and with it perhaps its trial.
+    conclude.policy,
+    # What is written down need not be kept by the runtime any more.
+    release.policy,
+    # Is it over? Target, budget, failures, nothing left to try. The verdict is recorded once and stays.
+    ending.policy,
+    # After the verdict, or while suspended, what runs is stopped and what waits is told.
+    stop.policy,
+    # An attempt over its time limit is stopped.
+    timeout.policy,
+    # Attempts claimed before a crash, and never started, start now: they hold their slots already.
+    start.policy,
+    # Interrupted and failed trials come before new ones: same number, same parameters, next attempt.
+    resume.policy,
+    # The defaults run before any search trial: the figure to beat.
+    baseline.policy,
+    # Free slots are filled with search trials, exactly as many as the budget says.
+    search.policy,
+    # A finished study goes when its time to live is over.
+    expiry.policy,
+)
+
+
+def decide(facts: StudyFacts, now: float, *, policies: Iterable[Policy] = POLICIES) -> tuple[Action, ...]:
+    """What to do next for a study, in order.
+
+    Pure and level-triggered: with its actions carried out, and nothing else happening, it decides nothing.
+    An action whose effect turns out otherwise than `after` says (the sampler is exhausted, the runtime refuses)
+    ends the round: the rest was decided on facts that do not hold, and the controller looks again.
+    """
+    actions: list[Action] = []
+    for policy in policies:
+        for action in tuple(policy(facts, now)):
+            actions.append(action)
+            facts = after(facts, action, now)
+    return tuple(actions)

@@ -1,0 +1,86 @@
+"""An attempt that ended is recorded, and its trial told unless it gets another attempt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tuning_operator.engine.actions import ConcludeAttempt
+from tuning_operator.engine.facts import STUDY_ENDED, SUSPENDED, Attempt, Ended, Outcome, Phase, StopReason, StudyFacts, Trial
+from tuning_operator.engine.policies.retry import tell_or_retry
+
+_STOPPED_AS: dict[StopReason, tuple[Outcome, str, str]] = {
+    StopReason.PRUNED: (Outcome.PRUNED, "Pruned", ""),
+    StopReason.TIMEOUT: (Outcome.INFEASIBLE, "TimedOut", "stopped at spec.trial.timeout"),
+    StopReason.SUSPENDED: (Outcome.DISRUPTED, SUSPENDED, "stopped while the study is suspended"),
+    StopReason.STUDY_ENDED: (Outcome.STOPPED, STUDY_ENDED, "stopped because the study ended"),
+}
+
+
+def policy(facts: StudyFacts, now: float) -> Iterator[ConcludeAttempt]:
+    """Record every attempt that has ended."""
+    for trial in facts.live:
+        seen = _seen_end(trial.last, now)
+        if seen is not None:
+            ended = settle(trial.last, seen, metric=facts.spec.objective.metric)
+            yield ConcludeAttempt(
+                trial=trial.number,
+                attempt=trial.last.number,
+                ended=ended,
+                tell=tell_or_retry(trial, ended, facts.spec),
+            )
+
+
+def _seen_end(attempt: Attempt, now: float) -> Ended | None:
+    if attempt.observed is None:
+        # The runtime accepted it once and knows nothing of it now: deleted by hand, or its node is gone.
+        gone = Ended(outcome=Outcome.DISRUPTED, at=now, reason="Vanished", message="the runtime no longer knows it")
+        return gone if attempt.started_at is not None else None
+    return attempt.observed.ended if attempt.observed.phase is Phase.ENDED else None
+
+
+def settle(attempt: Attempt, ended: Ended, *, metric: str) -> Ended:
+    """How the attempt ended, from what the runtime saw, what the container posted, and what we asked of it.
+
+    A committed result outlives a disruption that came after it, but not a failure of the container itself.
+    """
+    if attempt.posted is not None:
+        ended = replace(ended, metrics=attempt.posted, pruned=attempt.posted_pruned or ended.pruned)
+        if ended.outcome is Outcome.DISRUPTED:
+            ended = replace(ended, outcome=Outcome.SUCCEEDED, reason="Completed")
+    if ended.outcome is Outcome.SUCCEEDED:
+        return _settle_success(attempt, ended, metric)
+    if attempt.stop_reason is not None and ended.outcome in (Outcome.DISRUPTED, Outcome.FAILED):
+        return stopped(ended, attempt.stop_reason)
+    return ended
+
+
+def stopped(ended: Ended, reason: StopReason) -> Ended:
+    """The end of an attempt that we stopped for this reason."""
+    outcome, word, message = _STOPPED_AS[reason]
+    return replace(ended, outcome=outcome, reason=word, message=message)
+
+
+def _settle_success(attempt: Attempt, ended: Ended, metric: str) -> Ended:
+    value = ended.metrics.get(metric)
+    if ended.pruned:
+        return replace(ended, outcome=Outcome.PRUNED, reason="Pruned")
+    if value is None and attempt.stop_reason is not None:
+        return stopped(ended, attempt.stop_reason)
+    if value is None:
+        found = ", ".join(sorted(ended.metrics)) or "no metric"
+        message = f"the result has {found}, not {metric} of spec.objectives[0].metric; write it into TUNING_RESULT_FILE"
+        return replace(ended, outcome=Outcome.FAILED, reason="MetricMissing", message=message)
+    if not math.isfinite(value):
+        message = f"{metric} is {value}: the training diverged, or the metric is undefined for this configuration"
+        return replace(ended, outcome=Outcome.INFEASIBLE, reason="NotFinite", message=ended.message or message)
+    return ended
+
+
+def never_started(trial: Trial, reason: StopReason, facts: StudyFacts, now: float) -> ConcludeAttempt:
+    """The end of an attempt that was claimed and is not wanted any more."""
+    ended = stopped(Ended(outcome=Outcome.STOPPED, at=now, reason=STUDY_ENDED), reason)
+    return ConcludeAttempt(
+        trial=trial.number, attempt=trial.last.number, ended=ended, tell=tell_or_retry(trial, ended, facts.spec)
+    )

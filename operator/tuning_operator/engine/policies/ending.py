@@ -1,0 +1,114 @@
+"""When the search is over, and in which words. The first rule that holds decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from tuning_operator.api.base import seconds
+from tuning_operator.engine import summary
+from tuning_operator.engine.actions import DecideEnd
+from tuning_operator.engine.facts import STUDY_ENDED, Role, StudyFacts, Trial, TrialState, Verdict
+
+Rule = Callable[[StudyFacts, float], Verdict | None]
+
+
+def policy(facts: StudyFacts, now: float) -> Iterator[DecideEnd]:
+    """Record the verdict once a rule holds."""
+    if facts.verdict is not None:
+        return
+    for rule in RULES:
+        verdict = rule(facts, now)
+        if verdict is not None:
+            yield DecideEnd(verdict=verdict)
+            return
+
+
+def baseline_failed(facts: StudyFacts, now: float) -> Verdict | None:
+    """Not one run of the defaults gave a value: what is searched around them cannot be compared with anything."""
+    repeats = facts.spec.baseline.repeats
+    trials = facts.of(Role.BASELINE)
+    if not repeats or len(trials) < repeats or any(not t.finished or t.state is TrialState.COMPLETE for t in trials):
+        return None
+    message = (
+        f"none of the {repeats} baseline runs gave a value; {_how(trials[-1])}"
+        "; mend the container or the defaults in spec.parameters, or set baseline: {repeats: 0}"
+    )
+    return Verdict(succeeded=False, reason="BaselineFailed", message=message, at=now)
+
+
+def target_reached(facts: StudyFacts, now: float) -> Verdict | None:
+    """A completed search trial, or the mean of the defaults, reaches the target."""
+    objective = facts.spec.objective
+    best = summary.best(facts)
+    if best is not None and best.value is not None and objective.reached(best.value):
+        message = f"trial {best.number} reached {objective.metric} {best.value:.6g}, target {objective.target:g}"
+        return Verdict(succeeded=True, reason="TargetReached", message=message, at=now)
+    base = summary.baseline(facts)
+    if base is not None and summary.baseline_done(facts) and objective.reached(base.mean):
+        message = f"the defaults already reach {objective.metric} {base.mean:.6g}, target {objective.target:g}"
+        return Verdict(succeeded=True, reason="TargetReached", message=message, at=now)
+    return None
+
+
+def too_many_failed(facts: StudyFacts, now: float) -> Verdict | None:
+    """More search trials failed by themselves than allowed."""
+    limit = facts.spec.budget.max_failed_trials
+    failed = [trial for trial in facts.of(Role.SEARCH) if summary.failed_by_itself(trial)]
+    if limit is None or len(failed) <= limit:
+        return None
+    last = failed[-1]
+    message = f"{len(failed)} trials failed, spec.budget.maxFailedTrials allows {limit}; {_how(last)}"
+    return Verdict(succeeded=False, reason="TooManyFailedTrials", message=message, at=now)
+
+
+def all_trials_told(facts: StudyFacts, now: float) -> Verdict | None:
+    """The budget of trials is used up, or the sampler has nothing left, and every trial is told."""
+    search = facts.of(Role.SEARCH)
+    full = len(search) >= facts.spec.budget.max_trials
+    if facts.unfinished or not (full or facts.exhausted):
+        return None
+    reason = "MaxTrialsReached" if full else "SearchSpaceExhausted"
+    told = f"{len(search)} search trials" if full else f"all {len(search)} configurations of the space were tried"
+    return _search_ended(facts, reason, told, now)
+
+
+def duration_over(facts: StudyFacts, now: float) -> Verdict | None:
+    """The study is as old as spec.budget.maxDuration."""
+    limit = facts.spec.budget.max_duration
+    if limit is None or now - facts.began_at < seconds(limit):
+        return None
+    return _search_ended(facts, "MaxDurationReached", f"spec.budget.maxDuration {limit} is over", now)
+
+
+def gpu_hours_used(facts: StudyFacts, now: float) -> Verdict | None:
+    """The attempts have held GPUs for spec.budget.maxGpuHours."""
+    limit = facts.spec.budget.max_gpu_hours
+    used = summary.gpu_hours(facts, now)
+    if limit is None or used < limit:
+        return None
+    return _search_ended(facts, "MaxGpuHoursReached", f"{used:.3g} GPU-hours used, spec.budget.maxGpuHours is {limit:g}", now)
+
+
+def _search_ended(facts: StudyFacts, reason: str, why: str, now: float) -> Verdict:
+    best = summary.best(facts)
+    if best is not None:
+        message = f"{why}; best {facts.spec.objective.metric} {best.value:.6g} in trial {best.number}"
+        return Verdict(succeeded=True, reason=reason, message=message, at=now)
+    told = [trial for trial in facts.of(Role.SEARCH) if trial.finished and trial.reason != STUDY_ENDED]
+    message = f"{why} and no trial gave a value" + (f"; {_how(told[-1])}" if told else "")
+    return Verdict(succeeded=False, reason="NoTrialSucceeded", message=message, at=now)
+
+
+def _how(trial: Trial) -> str:
+    return f"trial {trial.number} ended as {trial.reason}" + (f" ({trial.message})" if trial.message else "")
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    baseline_failed,
+    target_reached,
+    too_many_failed,
+    all_trials_told,
+    duration_over,
+    gpu_hours_used,
+)

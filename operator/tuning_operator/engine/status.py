@@ -1,0 +1,194 @@
+"""The study's status as its facts imply it. A projection: it can be thrown away and made again."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from tuning_operator.api.status import (
+    BaselineStatus,
+    BestTrial,
+    ConditionType,
+    Improvement,
+    Phase,
+    SearchStatus,
+    StatusCondition,
+    StudyStatus,
+    TrialCounts,
+    Usage,
+)
+from tuning_operator.engine import facts as f
+from tuning_operator.engine import summary
+from tuning_operator.engine.facts import STUDY_ENDED, Outcome, Role, SamplerChoice, StudyFacts, Trial, TrialState
+
+_TOP = 5
+_MESSAGE_LIMIT = 2048
+
+
+def project(
+    facts: StudyFacts, now: float, *, choice: SamplerChoice | None = None, previous: StudyStatus | None = None
+) -> StudyStatus:
+    """The status at this moment.
+
+    Args:
+        facts: what is known.
+        now: seconds since the epoch.
+        choice: the sampler in use, once resolved.
+        previous: the status before; a condition that has not changed keeps its transition time.
+    """
+    base = summary.baseline(facts)
+    top = tuple(_best(trial) for trial in summary.ranking(facts)[:_TOP])
+    return StudyStatus(
+        observed_generation=facts.generation,
+        phase=phase(facts),
+        conditions=_conditions(facts, now, previous),
+        trials=_counts(facts),
+        baseline=BaselineStatus(value=base.mean, stddev=base.stddev, repeats=base.repeats) if base else None,
+        best=top[0] if top else None,
+        top=top,
+        improvement=_improvement(facts),
+        usage=_usage(facts, now),
+        search=SearchStatus(sampler=choice.sampler, reason=choice.reason) if choice else None,
+        estimated_completion=_estimated_completion(facts, now),
+    )
+
+
+def phase(facts: StudyFacts) -> Phase:
+    """Where the study is, in one word."""
+    if facts.finished_at is not None and facts.verdict is not None:
+        return "Succeeded" if facts.verdict.succeeded else "Failed"
+    if facts.spec.suspend and facts.verdict is None:
+        return "Suspended"
+    return "Running" if facts.trials or facts.verdict is not None else "Pending"
+
+
+@dataclass(frozen=True)
+class _State:
+    status: Literal["True", "False"]
+    reason: str
+    message: str = ""
+
+
+def _conditions(facts: StudyFacts, now: float, previous: StudyStatus | None) -> tuple[StatusCondition, ...]:
+    before = {condition.type: condition for condition in previous.conditions} if previous else {}
+    return tuple(_condition(kind, state, before.get(kind), facts.generation, now=now) for kind, state in _states(facts).items())
+
+
+def _states(facts: StudyFacts) -> Mapping[ConditionType, _State]:
+    """Every condition of the API, in its order: who waits and who alerts reads these, not the phase."""
+    verdict, done = facts.verdict, facts.finished_at is not None
+    suspended = facts.spec.suspend and verdict is None
+    stalled = facts.stalled if verdict is None else None
+    succeeded = done and verdict is not None and verdict.succeeded
+    reason, message = (verdict.reason, verdict.message) if verdict and done else ("NotFinished", "")
+    return {
+        "Succeeded": _State(_bool(succeeded), reason, message),
+        "Failed": _State(_bool(done and not succeeded), reason, message),
+        "Finished": _State(_bool(done), reason, message),
+        "Suspended": _State(_bool(suspended), "SuspendedByUser" if suspended else "NotSuspended"),
+        "Reconciling": _State(_bool(not (done or suspended or stalled)), _progress_reason(facts, done=done)),
+        "Stalled": _why_stalled(stalled),
+    }
+
+
+def _bool(value: object) -> Literal["True", "False"]:
+    """A condition's status as Kubernetes writes it."""
+    return "True" if value else "False"
+
+
+def _why_stalled(trial: Trial | None) -> _State:
+    if trial is None or trial.last.ended is None:
+        return _State("False", "NotStalled")
+    return _State("True", trial.last.ended.reason, f"trial {trial.number}: {trial.last.ended.message}")
+
+
+def _progress_reason(facts: StudyFacts, *, done: bool) -> str:
+    if done:
+        return "Finished"
+    if facts.verdict is not None:
+        return "StoppingTrials"
+    return "Searching" if summary.baseline_done(facts) else "RunningBaseline"
+
+
+def _condition(
+    kind: ConditionType, state: _State, before: StatusCondition | None, generation: int, *, now: float
+) -> StatusCondition:
+    unchanged = before is not None and before.status == state.status
+    return StatusCondition(
+        type=kind,
+        status=state.status,
+        reason=state.reason,
+        message=state.message[:_MESSAGE_LIMIT],
+        observed_generation=generation,
+        last_transition_time=before.last_transition_time if before and unchanged else _when(now),
+    )
+
+
+def _counts(facts: StudyFacts) -> TrialCounts:
+    trials = facts.of(Role.SEARCH)
+    finished = [trial for trial in trials if trial.finished]
+    running = sum(_runs(trial) for trial in trials)
+    return TrialCounts(
+        progress=f"{len(finished)}/{facts.spec.budget.max_trials}",
+        pending=len(trials) - len(finished) - running,
+        running=running,
+        succeeded=sum(trial.state is TrialState.COMPLETE for trial in finished),
+        pruned=sum(trial.state is TrialState.PRUNED for trial in finished),
+        failed=sum(trial.state is TrialState.FAIL and trial.reason != STUDY_ENDED for trial in finished),
+        stopped=sum(trial.state is TrialState.FAIL and trial.reason == STUDY_ENDED for trial in finished),
+        disrupted=_disruptions(trials),
+    )
+
+
+def _runs(trial: Trial) -> bool:
+    seen = trial.last.observed
+    return not trial.finished and trial.last.live and seen is not None and seen.phase is f.Phase.RUNNING
+
+
+def _disruptions(trials: Iterable[Trial]) -> int:
+    ends = [attempt.ended for trial in trials for attempt in trial.attempts if attempt.ended]
+    return sum(ended.outcome is Outcome.DISRUPTED for ended in ends)
+
+
+def _best(trial: Trial) -> BestTrial:
+    assert trial.value is not None, "a ranked trial is complete"
+    return BestTrial(trial=trial.number, value=trial.value, parameters=dict(trial.parameters))
+
+
+def _improvement(facts: StudyFacts) -> Improvement | None:
+    base, best = summary.baseline(facts), summary.best(facts)
+    if base is None or best is None or best.value is None:
+        return None
+    gain = best.value - base.mean
+    return Improvement(absolute=gain if facts.spec.objective.direction == "maximize" else -gain)
+
+
+def _usage(facts: StudyFacts, now: float) -> Usage:
+    gpus = facts.spec.trial.gpus
+    return Usage(
+        trial_hours=round(summary.trial_hours(facts, now), 6),
+        gpu_hours=round(summary.gpu_hours(facts, now), 6),
+        wasted_gpu_hours=round(summary.wasted_hours(facts, now) * gpus, 6),
+    )
+
+
+def _estimated_completion(facts: StudyFacts, now: float) -> datetime | None:
+    """Remaining trials in waves of the parallelism, each as long as the mean finished trial."""
+    if facts.verdict is not None or facts.spec.suspend or facts.stalled:
+        return None
+    lengths = [t.finished_at - t.claimed_at for t in facts.trials if t.finished_at is not None]
+    if not lengths:
+        return None
+    spec = facts.spec
+    left = spec.budget.max_trials + spec.baseline.repeats - len(lengths)
+    waves = math.ceil(max(left, 0) / spec.budget.parallelism)
+    return _when(now + waves * statistics.fmean(lengths))
+
+
+def _when(at: float) -> datetime:
+    """A time as Kubernetes writes it: whole seconds, UTC."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=round(at))
