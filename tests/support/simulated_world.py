@@ -1,0 +1,211 @@
+"""A simulated database and runtime under the engine: carries out actions and checks that each is allowed.
+
+Simulated, for tests of the engine alone: no process, no database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from tuning_operator.api.study import StudySpec
+from tuning_operator.engine.actions import (
+    Action,
+    AskTrial,
+    ClaimAttempt,
+    ClaimTrial,
+    ConcludeAttempt,
+    DecideEnd,
+    ExpireStudy,
+    ReleaseAttempt,
+    StartAttempt,
+    StopAttempt,
+    TellTrial,
+)
+from tuning_operator.engine.after import after, new_trial
+from tuning_operator.engine.decide import POLICIES, Policy, decide
+from tuning_operator.engine.facts import (
+    Attempt,
+    Ended,
+    Observation,
+    Outcome,
+    Phase,
+    Role,
+    StudyFacts,
+    Trial,
+    TrialState,
+)
+
+METRIC = "val_accuracy"
+
+
+@dataclass
+class SimulatedWorld:
+    """A study, its trials and the attempts that run."""
+
+    spec: StudySpec
+    now: float = 1_000.0
+    space_size: int = 10**9  # the sampler is exhausted after so many search trials
+    policies: Iterable[Policy] = POLICIES
+    done: list[Action] = field(default_factory=list)
+    max_trials_at_verdict: int = 0
+
+    def __post_init__(self) -> None:
+        self.facts = StudyFacts(spec=self.spec, generation=1, began_at=self.now)
+
+    # What the controller does
+
+    def decide(self) -> tuple[Action, ...]:
+        """What the engine wants now."""
+        return decide(self.facts, self.now, policies=self.policies)
+
+    def round(self, *, crash_after: int | None = None) -> tuple[Action, ...]:
+        """One look: decide and carry out, or only the first actions when the controller is killed among them."""
+        actions = self.decide()
+        for action in actions[:crash_after]:
+            if not self._carry_out(action):
+                break
+            self.done.append(action)
+            self.check()
+        return actions
+
+    def settle(self, *, limit: int = 50) -> None:
+        """Look until there is nothing to do."""
+        for _ in range(limit):
+            if not self.round():
+                return
+        raise AssertionError(f"the engine never rests: {self.decide()}")
+
+    def _carry_out(self, action: Action) -> bool:
+        self._check_allowed(action)
+        match action:
+            case AskTrial(number=number):
+                if len(self.facts.of(Role.SEARCH)) >= self.space_size:
+                    self.facts = replace(self.facts, exhausted=True)
+                    return False
+                values = {"learning_rate": 10.0 ** -(1 + number % 4)}
+                self.facts = self.facts.with_trial(
+                    new_trial(self.facts, number, role=Role.SEARCH, parameters=values, now=self.now)
+                )
+            case StartAttempt():
+                self.facts = after(self.facts, action, self.now)
+                self._observe(action.trial, Observation(phase=Phase.RUNNING, started_at=self.now))
+            case DecideEnd():
+                self.max_trials_at_verdict = self.facts.spec.budget.max_trials
+                self.facts = after(self.facts, action, self.now)
+            case _:
+                self.facts = after(self.facts, action, self.now)
+        return True
+
+    # What the world does
+
+    def _observe(self, number: int, observed: Observation | None) -> None:
+        trial = self.facts.trial(number)
+        self.facts = self.facts.with_trial(trial.with_attempt(replace(trial.last, observed=observed)))
+
+    def end(self, number: int, outcome: Outcome, *, value: float | None = 0.5, reason: str = "Simulated") -> None:
+        """The newest attempt of a trial ends so, as the runtime sees it."""
+        metrics = {METRIC: value} if outcome is Outcome.SUCCEEDED and value is not None else {}
+        ended = Ended(outcome=outcome, at=self.now, reason=reason, metrics=metrics)
+        seen = self.facts.trial(number).last.observed
+        started = seen.started_at if seen else self.now
+        self._observe(number, Observation(phase=Phase.ENDED, started_at=started, ended=ended))
+
+    def vanish(self, number: int) -> None:
+        """The runtime loses an attempt without a trace."""
+        self._observe(number, None)
+
+    def post(self, number: int, value: float) -> None:
+        """The newest attempt's result is committed by the gateway."""
+        trial = self.facts.trial(number)
+        self.facts = self.facts.with_trial(trial.with_attempt(replace(trial.last, posted={METRIC: value})))
+
+    def report(self, number: int, step: int, value: float) -> None:
+        """The trial reports an intermediate value."""
+        trial = self.facts.trial(number)
+        self.facts = self.facts.with_trial(replace(trial, reports={**trial.reports, step: value}))
+
+    def edit(self, spec: StudySpec, *, generation: int | None = None) -> None:
+        """The user edits the spec."""
+        self.facts = replace(self.facts, spec=spec, generation=generation or self.facts.generation + 1)
+
+    def running(self) -> Sequence[Trial]:
+        """Trials whose container runs now, and is not merely claimed."""
+        return [t for t in self.facts.live if t.last.observed and t.last.observed.phase is not Phase.ENDED]
+
+    def run_to_end(self, outcome_of: Callable[[Trial], tuple[Outcome, float | None]], *, limit: int = 2_000) -> int:
+        """A fair runtime: everything that runs ends in time. Returns how many attempts ended."""
+        for count in range(limit):
+            self.settle()
+            running = self.running()
+            if not running:
+                return count
+            self.now += 10
+            trial = running[0]
+            if trial.last.stop_reason is not None:
+                self.end(trial.number, Outcome.DISRUPTED, reason="Interrupted")
+            else:
+                outcome, value = outcome_of(trial)
+                self.end(trial.number, outcome, value=value)
+        raise AssertionError(f"the study is still alive after {limit} attempts")
+
+    # Invariants
+
+    def check(self) -> None:
+        """What must hold after every single action."""
+        search = self.facts.of(Role.SEARCH)
+        assert [t.number for t in self.facts.trials] == list(range(len(self.facts.trials))), "numbers have no gaps"
+        assert len(search) <= self.most_trials, "never more search trials than the budget"
+        assert len(self.facts.live) <= self.most_parallelism, "never more attempts at once than parallelism"
+        for trial in self.facts.trials:
+            assert sum(a.live for a in trial.attempts) <= (0 if trial.finished else 1), "no two live attempts of a trial"
+            assert [a.number for a in trial.attempts] == list(range(len(trial.attempts)))
+
+    @property
+    def most_trials(self) -> int:
+        """The largest maxTrials that held while trials were claimed."""
+        self._most_trials = max(getattr(self, "_most_trials", 0), self.facts.spec.budget.max_trials)
+        return self._most_trials
+
+    @property
+    def most_parallelism(self) -> int:
+        """The largest parallelism so far: attempts started under it may still run."""
+        self._most_parallelism = max(getattr(self, "_most_parallelism", 0), self.facts.spec.budget.parallelism)
+        return self._most_parallelism
+
+    def _check_allowed(self, action: Action) -> None:
+        match action:
+            case AskTrial(number=number) | ClaimTrial(number=number):
+                assert number == len(self.facts.trials), "the next number"
+            case ClaimAttempt(trial=number, attempt=attempt):
+                trial = self.facts.trial(number)
+                assert not trial.finished, "a finished trial never restarts"
+                assert not trial.last.live, "one attempt at a time"
+                assert attempt == trial.last.number + 1, "a name is never used twice"
+            case StartAttempt(trial=number, attempt=attempt):
+                trial = self.facts.trial(number)
+                assert not trial.finished, "a finished trial never restarts"
+                assert trial.last.number == attempt, "only the newest attempt starts"
+                assert trial.last.started_at is None, "an attempt starts once"
+            case ConcludeAttempt(trial=number, attempt=attempt):
+                trial = self.facts.trial(number)
+                assert not trial.finished, "told once"
+                assert trial.attempts[attempt].ended is None, "concluded once"
+            case TellTrial(trial=number):
+                assert not self.facts.trial(number).finished, "told once"
+            case StopAttempt(trial=number, attempt=attempt):
+                assert self.facts.trial(number).attempts[attempt].live, "what ended is not stopped"
+            case DecideEnd():
+                assert self.facts.verdict is None, "one verdict"
+            case ReleaseAttempt() | ExpireStudy():
+                pass
+
+
+def completed(world: SimulatedWorld) -> int:
+    """How many search trials completed."""
+    return sum(t.state is TrialState.COMPLETE for t in world.facts.of(Role.SEARCH))
+
+
+def newest(world: SimulatedWorld, number: int) -> Attempt:
+    """The newest attempt of a trial."""
+    return world.facts.trial(number).last

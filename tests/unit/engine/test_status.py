@@ -1,0 +1,119 @@
+"""The status that facts imply."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from tests.support.simulated_world import SimulatedWorld
+from tests.support.studies import study_spec
+
+from tuning_operator.api.status import StudyStatus
+from tuning_operator.engine.facts import Outcome, SamplerChoice
+from tuning_operator.engine.status import project
+
+CHOICE = SamplerChoice(sampler="gp", reason="numeric space")
+
+
+def conditions(status: StudyStatus) -> dict[str, str]:
+    return {condition.type: condition.status for condition in status.conditions}
+
+
+def test_all_conditions_are_present_from_the_first_visit() -> None:
+    status = project(SimulatedWorld(spec=study_spec()).facts, 1_000.0)
+    assert status.phase == "Pending"
+    assert conditions(status) == {
+        "Succeeded": "False",
+        "Failed": "False",
+        "Finished": "False",
+        "Suspended": "False",
+        "Reconciling": "True",
+        "Stalled": "False",
+    }
+
+
+def test_a_finished_study_shows_baseline_best_and_the_gain_as_provisional() -> None:
+    world = SimulatedWorld(spec=study_spec(baseline={"repeats": 2}, budget={"maxTrials": 3}))
+    values = iter([0.4, 0.6, 0.7, 0.9, 0.8])
+    world.run_to_end(lambda _: (Outcome.SUCCEEDED, next(values)))
+    status = project(world.facts, world.now, choice=CHOICE)
+    assert status.phase == "Succeeded"
+    assert conditions(status) | {"Reconciling": "False"} == conditions(status)
+    assert status.baseline is not None
+    assert (status.baseline.value, status.baseline.repeats) == (0.5, 2)
+    assert status.baseline.stddev == pytest.approx(0.2**0.5 / 10**0.5, rel=1e-6)
+    assert status.best is not None
+    assert (status.best.trial, status.best.value) == (3, 0.9)
+    assert [best.value for best in status.top] == [0.9, 0.8, 0.7]
+    assert status.improvement is not None
+    assert status.improvement.absolute == pytest.approx(0.4)
+    assert status.improvement.basis == "Provisional"
+    assert status.trials.progress == "3/3"
+    assert status.search is not None
+    assert status.search.sampler == "gp"
+
+
+def test_the_gain_is_positive_when_a_minimized_metric_falls() -> None:
+    spec = study_spec(
+        objectives=[{"metric": "val_accuracy", "direction": "minimize"}], baseline={"repeats": 1}, budget={"maxTrials": 1}
+    )
+    world = SimulatedWorld(spec=spec)
+    values = iter([0.9, 0.4])
+    world.run_to_end(lambda _: (Outcome.SUCCEEDED, next(values)))
+    improvement = project(world.facts, world.now).improvement
+    assert improvement is not None
+    assert improvement.absolute == pytest.approx(0.5)
+
+
+def test_a_condition_keeps_its_transition_time_while_its_status_stays() -> None:
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 1}))
+    world.settle()
+    first = project(world.facts, 1_000.0)
+    second = project(world.facts, 2_000.0, previous=first)
+    assert first.conditions == second.conditions
+    world.end(0, Outcome.SUCCEEDED)
+    world.settle()
+    third = project(world.facts, 3_000.0, previous=second)
+    times = {c.type: c.last_transition_time for c in third.conditions}
+    assert times["Finished"] == datetime.fromtimestamp(3_000, UTC)
+    assert times["Stalled"] == datetime.fromtimestamp(1_000, UTC)
+
+
+def test_disruptions_are_shown_apart_from_failures() -> None:
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 1}))
+    world.settle()
+    world.end(0, Outcome.DISRUPTED)
+    world.settle()
+    counts = project(world.facts, world.now).trials
+    assert (counts.disrupted, counts.failed, counts.running) == (1, 0, 1)
+
+
+def test_the_time_left_is_that_of_the_remaining_waves() -> None:
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 5, "parallelism": 2}))
+    world.settle()
+    world.now += 10
+    world.end(0, Outcome.SUCCEEDED)
+    world.settle()
+    status = project(world.facts, world.now)
+    assert status.estimated_completion == datetime.fromtimestamp(world.now + 2 * 10, UTC)
+    world.edit(study_spec(suspend=True))
+    assert project(world.facts, world.now).estimated_completion is None
+
+
+def test_hours_are_counted_for_every_attempt_and_wasted_ones_apart() -> None:
+    trial = {"gpus": 4, "template": {"spec": {"containers": [{"name": "t"}]}}}
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 1}, trial=trial))
+    world.settle()
+    world.now += 3600
+    world.end(0, Outcome.DISRUPTED)
+    world.settle()
+    world.now += 1800
+    usage = project(world.facts, world.now).usage
+    assert (usage.trial_hours, usage.gpu_hours, usage.wasted_gpu_hours) == (1.5, 6.0, 4.0)
+
+
+def test_a_status_survives_json() -> None:
+    world = SimulatedWorld(spec=study_spec(baseline={"repeats": 1}, budget={"maxTrials": 2}))
+    world.run_to_end(lambda _: (Outcome.SUCCEEDED, 0.5))
+    status = project(world.facts, world.now, choice=CHOICE)
+    assert StudyStatus.model_validate_json(status.model_dump_json()) == status
