@@ -1,0 +1,27 @@
+"""`python -m tuning_trainer --dataset=digits --model=mlp`: one training, by hand or as a trial of a study."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import tuning_client
+from tuning_trainer.settings import resolve
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run one training.
+
+    Raises:
+        SystemExit: with code 75 when it was interrupted, 78 when a setting is wrong.
+    """
+    with tuning_client.trial() as trial:
+        settings = resolve(arguments, trial.parameters)
+        # After the settings: torch takes seconds to import, and a wrong setting is told at once.
+        from tuning_trainer.train import train  # noqa: PLC0415
+
+        train(trial, settings)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
