@@ -1,0 +1,19 @@
+"""What a training script raises, and the exit codes with which it leaves."""
+
+from __future__ import annotations
+
+from typing import Final
+
+INTERRUPTED_EXIT_CODE: Final = 75
+"""EX_TEMPFAIL of sysexits.h: the trial was interrupted; run it again from its checkpoint."""
+
+CONFIGURATION_EXIT_CODE: Final = 78
+"""EX_CONFIG of sysexits.h: every trial of the study would fail like this one; the study waits until it is mended."""
+
+
+class Pruned(Exception):  # noqa: N818 - an outcome, not an error
+    """Raised by a script whose trial is not worth finishing; leaving the trial's block with it is a success."""
+
+
+class ConfigurationError(Exception):
+    """The study or the script is wrong in a way that no other parameters would mend. One sentence with the remedy."""
