@@ -1,0 +1,146 @@
+"""Connections to PostgreSQL and SQLite: one pool per process, two kinds of transaction, typed errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from tuning_operator.store.errors import ConflictError, DatabaseUnavailableError, DatabaseUrlError, StoreError
+
+_POOL_SIZE: Final = 4
+_CONNECT_SECONDS: Final = "10"
+_SQLITE_BUSY_SECONDS: Final = "30"
+# A process frozen in mid-transaction must not hold a study for ever: the server ends its session; whoever waits is told so.
+_POSTGRES_SETTINGS: Final = "SET idle_in_transaction_session_timeout = '60s'; SET lock_timeout = '30s'"
+
+_READING: Final = "tuning_reading"
+
+
+def database_url(text: str) -> sa.URL:
+    """The URL with its driver named.
+
+    Raises:
+        DatabaseUrlError: it is neither PostgreSQL nor a SQLite file.
+    """
+    remedy = "write postgresql://user:password@host/database or sqlite:///path/to/study.db"
+    try:
+        url = sa.make_url(text)
+    except ArgumentError:
+        # The text may hold a password: it is not repeated.
+        raise DatabaseUrlError(f"the database URL cannot be read; {remedy}") from None
+    if url.drivername in {"postgresql", "postgresql+psycopg"}:
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername not in {"sqlite", "sqlite+pysqlite"}:
+        raise DatabaseUrlError(f"the database URL names {url.drivername}, which is not supported; {remedy}")
+    if not url.database or url.database == ":memory:":
+        raise DatabaseUrlError(f"the database URL names no file; {remedy}")
+    return url.set(drivername="sqlite")
+
+
+def is_sqlite(url: sa.URL) -> bool:
+    """Whether the database is a file for one process."""
+    return url.drivername == "sqlite"
+
+
+def sqlite_file(url: sa.URL) -> Path:
+    """The file of a SQLite URL."""
+    return Path(str(url.database))
+
+
+class Connections:
+    """The pool of one process. Safe for threads; at most four connections, further callers wait."""
+
+    def __init__(self, url: sa.URL) -> None:
+        self.url = url
+        self.shown = url.render_as_string(hide_password=True)
+        self._engine = _sqlite_engine(url) if is_sqlite(url) else _postgres_engine(url)
+        # What a reader sees does not change between its queries.
+        snapshot: dict[str, Any] = {} if is_sqlite(url) else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._reader = self._engine.execution_options(**{_READING: True}, **snapshot)
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A read-only transaction on one snapshot."""
+        with self.translated(), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction, committed at the end of the block, rolled back by an exception."""
+        with self.translated(), self._engine.begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close all idle connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """SQLAlchemy's errors as those of this package."""
+        try:
+            yield
+        except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
+            raise self._unavailable(error) from error
+        except IntegrityError as error:
+            raise ConflictError(f"the database refused a write that contradicts it: {_sentence(error)}") from error
+        except SQLAlchemyError as error:
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
+                raise self._unavailable(error) from error
+            raise StoreError(f"the database at {self.shown} refused a statement: {_sentence(error)}") from error
+
+    def _unavailable(self, error: SQLAlchemyError) -> DatabaseUnavailableError:
+        return DatabaseUnavailableError(f"the database at {self.shown} does not answer: {_sentence(error)}")
+
+
+def _sentence(error: SQLAlchemyError) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return " ".join(str(cause).split())
+
+
+def _postgres_engine(url: sa.URL) -> sa.Engine:
+    arguments = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
+    engine = sa.create_engine(url, pool_pre_ping=True, pool_size=_POOL_SIZE, max_overflow=0, connect_args=arguments)
+
+    @event.listens_for(engine, "connect")
+    def limit(connection: Any, _record: Any) -> None:
+        connection.execute(_POSTGRES_SETTINGS)
+        connection.commit()
+
+    return engine
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    if "timeout" not in url.query:
+        url = url.update_query_dict({"timeout": _SQLITE_BUSY_SECONDS})
+    engine = sa.create_engine(url, pool_pre_ping=True, pool_size=_POOL_SIZE, max_overflow=0)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        # Python's driver begins transactions late and not around DDL; we say BEGIN ourselves.
+        connection.isolation_level = None
+        connection.execute("PRAGMA foreign_keys = ON")
+        # In WAL mode (a property of the file, set when its tables are made) a commit survives the process, not a power cut
+        # in the last moment; FULL survives both.
+        connection.execute("PRAGMA synchronous = FULL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # Taking the write lock at once makes read-then-write transactions serial instead of failing at their first write.
+        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(_READING) else "BEGIN IMMEDIATE")
+
+    return engine

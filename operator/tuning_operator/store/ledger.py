@@ -1,0 +1,318 @@
+"""The one writer of a study: every write is a transaction of its own that first proves ownership."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from tuning_operator.api.parameters import Parameter, mismatch
+from tuning_operator.engine.actions import Tell
+from tuning_operator.engine.facts import Attempt, Ended, SamplerChoice, StopReason, Trial, TrialState, Verdict
+from tuning_operator.store import codec, optuna_sql, rows
+from tuning_operator.store.connection import Connections
+from tuning_operator.store.distributions import distribution_json, stored_value
+from tuning_operator.store.errors import ConflictError, FencedError, ForeignWriteError
+from tuning_operator.store.loader import load_study, read_events
+from tuning_operator.store.records import Event, EventKind, ReportedPoint, StoredStudy
+from tuning_operator.store.rows import AnyRow
+from tuning_operator.store.tables import attempts, studies
+
+_NO_DETAIL: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Ledger:
+    """A study's writer, made by `Database.adopt`. Immutable, safe for threads.
+
+    Every method may raise `DatabaseUnavailableError` (repeat the call) and `FencedError` (another owner has the study).
+    Every write is idempotent: repeating it with the same arguments is success and writes nothing.
+    """
+
+    def __init__(self, connections: Connections, *, study_id: int, study_name: str, fence: int) -> None:
+        self._connections = connections
+        self._study_id = study_id
+        self.study_name = study_name
+        self.fence = fence
+
+    # Reading
+
+    def load(self) -> StoredStudy:
+        """All that is stored of the study but its log.
+
+        Raises:
+            ForeignWriteError: it holds trials, or ends of trials, that the operator did not write.
+        """
+        with self._connections.reading() as connection:
+            row = connection.execute(sa.select(studies).where(self._owned)).one_or_none()
+            if row is None:
+                raise self._fenced()
+            return load_study(connection, row, self.study_name)
+
+    def events(self) -> tuple[Event, ...]:
+        """The log, oldest first."""
+        with self._connections.reading() as connection:
+            return read_events(connection, self._study_id)
+
+    # The study
+
+    def save_spec(self, spec_json: str) -> None:
+        """Replace the canonical copy of the spec."""
+        with self._transaction() as connection:
+            self._update_study(connection, spec_json=spec_json)
+
+    def save_choice(self, choice: SamplerChoice) -> None:
+        """Record the sampler in use, once.
+
+        Raises:
+            ConflictError: another one is recorded.
+        """
+        self._record_once(studies.c.choice_json, codec.choice_to_json(choice))
+
+    def decide_end(self, verdict: Verdict) -> None:
+        """Record the verdict, once. From now on no trial and no attempt can be claimed.
+
+        Raises:
+            ConflictError: another one is recorded.
+        """
+        self._record_once(studies.c.verdict_json, codec.verdict_to_json(verdict))
+
+    def mark_exhausted(self) -> None:
+        """Record that the sampler has no further configuration."""
+        with self._transaction() as connection:
+            self._update_study(connection, exhausted=True)
+
+    # Trials
+
+    def claim(self, trial: Trial, space: Sequence[Parameter], *, detail: Mapping[str, Any] = _NO_DETAIL) -> None:
+        """Write a new trial with its first attempt, and the ask into the log.
+
+        Args:
+            trial: as it is before anything happens to it: running, one attempt, nothing reported.
+            space: the parameters it was asked from; the trial's values must be a configuration of it.
+            detail: for the log: the sampler, versions of libraries ..., as far as JSON can say it.
+
+        Raises:
+            ValueError: the trial's parameters are not a configuration of the space.
+            ConflictError: its number is not the next one, and this is no repetition of its own claim; or the study has ended.
+            ForeignWriteError: another program added a trial to this study.
+        """
+        problem = mismatch(space, trial.parameters)
+        if problem:
+            raise ValueError(f"trial {trial.number} cannot be claimed: {problem}")
+        params = _params(trial, space)
+        digest = codec.claim_digest(trial, {param.name: param.distribution for param in params})
+        with self._transaction() as connection:
+            newest = rows.newest_trial(connection, self._study_id)
+            expected = newest.number + 1 if newest else 0
+            if trial.number < expected and self._trial(connection, trial.number).claim_digest == digest:
+                return
+            if trial.number != expected:
+                raise ConflictError(f"trial {trial.number} of {self.study_name} cannot be claimed: the next number is {expected}")
+            self._refuse_after_verdict(connection, f"trial {trial.number}")
+            trial_id = optuna_sql.insert_running_trial(
+                connection,
+                study_id=self._study_id,
+                number=trial.number,
+                at=trial.claimed_at,
+                params=params,
+                user_attributes={"tuning:role": trial.role, "tuning:seed": trial.seed},
+                system_attributes=trial.sampler_state,
+            )
+            foreign = optuna_sql.foreign_numbers(
+                connection, self._study_id, previous=newest.trial_id if newest else 0, inserted=trial_id
+            )
+            if foreign:
+                raise ForeignWriteError(self.study_name, foreign, "added")
+            rows.insert_trial(connection, self._study_id, trial, trial_id=trial_id, claim_digest=digest)
+            rows.insert_attempt(connection, trial_id, trial.attempts[0])
+            rows.append_event(
+                connection, self._study_id, kind=EventKind.ASK, trial=trial.number, at=trial.claimed_at, detail=detail
+            )
+
+    def tell(self, trial: int, tell: Tell, at: float) -> None:
+        """Finish a trial whose attempts have all ended. Its metrics are those of its last attempt.
+
+        Raises:
+            ValueError: the tell has no value where its state needs one, or one where it must not.
+            ConflictError: the trial is unknown, still has an open attempt, or is finished otherwise.
+        """
+        _check(tell)
+        with self._transaction() as connection:
+            row = self._trial(connection, trial)
+            last = rows.last_attempt(connection, row.trial_id)
+            if last.ended_json is None:
+                raise ConflictError(f"trial {trial} of {self.study_name} cannot be told: its attempt {last.number} has not ended")
+            self._finish(connection, row, tell, at=at, metrics=codec.ended_from_json(last.ended_json).metrics)
+
+    def report(self, points: Sequence[ReportedPoint]) -> None:
+        """Write intermediate values, first value of a (trial, step) wins. Those of finished or unknown trials are dropped."""
+        if not points:
+            return
+        with self._transaction() as connection:
+            ids = rows.unfinished_trial_ids(connection, self._study_id, {point.trial for point in points})
+            known = [(ids[point.trial], point.step, point.value) for point in points if point.trial in ids]
+            if known:
+                optuna_sql.insert_reports(connection, known)
+
+    # Attempts
+
+    def claim_attempt(self, trial: int, attempt: Attempt) -> None:
+        """Write the next attempt of an unfinished trial.
+
+        Raises:
+            ConflictError: the trial is unknown or finished, the study has ended, or the number is not the next one after
+                an ended attempt, and this is no repetition of its own claim.
+        """
+        with self._transaction() as connection:
+            row = self._trial(connection, trial)
+            what = f"attempt {attempt.number} of trial {trial}"
+            known = rows.find_attempt(connection, row.trial_id, attempt.number)
+            if known and [known.number, known.generation, known.claimed_at] == codec.attempt_content(attempt):
+                return
+            last = rows.last_attempt(connection, row.trial_id)
+            if row.told_json is not None or last.ended_json is None or attempt.number != last.number + 1:
+                state = "finished" if row.told_json is not None else "running" if last.ended_json is None else "waiting"
+                raise ConflictError(
+                    f"{what} of {self.study_name} cannot be claimed: the trial is {state} after attempt {last.number}"
+                )
+            self._refuse_after_verdict(connection, what)
+            rows.insert_attempt(connection, row.trial_id, attempt)
+
+    def mark_started(self, trial: int, attempt: int, at: float) -> bool:
+        """Record when the runtime accepted it; the first time wins. Returns whether this time is the recorded one."""
+        return self._record_of_attempt(trial, attempt, attempts.c.started_at, at)
+
+    def request_stop(self, trial: int, attempt: int, reason: StopReason) -> bool:
+        """Record why it is to stop; the first reason wins. Returns whether this reason is the recorded one."""
+        return self._record_of_attempt(trial, attempt, attempts.c.stop_reason, reason.value)
+
+    def post_result(self, trial: int, attempt: int, metrics: Mapping[str, float], *, pruned: bool) -> bool:
+        """Record the result that the attempt sent; the first one wins, and none is taken once the attempt is concluded.
+
+        Returns whether this result is the recorded one, so that a repeated post is accepted like the first.
+        """
+        return self._record_of_attempt(trial, attempt, attempts.c.posted_json, codec.posted_to_json(metrics, pruned=pruned))
+
+    def conclude(self, trial: int, attempt: int, ended: Ended, *, last_step: int, gpu_seconds: float, tell: Tell | None) -> None:
+        """Record how an attempt ended and, with `tell`, that its trial is finished then, with the attempt's metrics.
+
+        Raises:
+            ValueError: the tell has no value where its state needs one, or one where it must not.
+            ConflictError: the attempt is unknown or concluded otherwise, or the trial is finished otherwise or has a newer
+                attempt.
+        """
+        if tell is not None:
+            _check(tell)
+        end = {"ended_json": codec.ended_to_json(ended), "last_step": last_step, "gpu_seconds": gpu_seconds}
+        with self._transaction() as connection:
+            row = self._trial(connection, trial)
+            known = self._attempt(connection, row, attempt)
+            if known.ended_json is None:
+                rows.update_attempt(connection, row.trial_id, attempt, end)
+            elif end != {column: getattr(known, column) for column in end}:
+                raise ConflictError(f"attempt {attempt} of trial {trial} of {self.study_name} is concluded otherwise already")
+            if tell is not None:
+                if rows.last_attempt(connection, row.trial_id).number != attempt:
+                    raise ConflictError(
+                        f"trial {trial} of {self.study_name} cannot be told with attempt {attempt}: it has a newer one"
+                    )
+                self._finish(connection, row, tell, at=ended.at, metrics=ended.metrics)
+
+    # Parts of transactions
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        """A write. Its first statement locks the study's row, so a study's writes are serial and a former owner's are none."""
+        with self._connections.writing() as connection:
+            if connection.execute(sa.update(studies).where(self._owned).values(fence=self.fence)).rowcount != 1:
+                raise self._fenced()
+            yield connection
+
+    @property
+    def _owned(self) -> sa.ColumnElement[bool]:
+        return sa.and_(studies.c.study_id == self._study_id, studies.c.fence == self.fence)
+
+    def _fenced(self) -> FencedError:
+        return FencedError(
+            f"study {self.study_name} has been taken over by another owner, or deleted: this one was its number {self.fence}"
+        )
+
+    def _update_study(self, connection: sa.Connection, **values: object) -> None:
+        connection.execute(sa.update(studies).where(studies.c.study_id == self._study_id).values(**values))
+
+    def _record_once(self, column: sa.Column[Any], text: str) -> None:
+        with self._transaction() as connection:
+            stored = connection.execute(sa.select(column).where(studies.c.study_id == self._study_id)).scalar_one()
+            if stored is None:
+                self._update_study(connection, **{column.name: text})
+            elif stored != text:
+                raise ConflictError(f"study {self.study_name} has another {column.name.removesuffix('_json')} already: {stored}")
+
+    def _refuse_after_verdict(self, connection: sa.Connection, what: str) -> None:
+        query = sa.select(studies.c.verdict_json).where(studies.c.study_id == self._study_id)
+        if connection.execute(query).scalar_one() is not None:
+            raise ConflictError(f"{what} of {self.study_name} cannot be claimed: the study has ended")
+
+    def _trial(self, connection: sa.Connection, number: int) -> AnyRow:
+        row = rows.find_trial(connection, self._study_id, number)
+        if row is None:
+            raise ConflictError(f"study {self.study_name} has no trial {number}")
+        return row
+
+    def _attempt(self, connection: sa.Connection, trial: AnyRow, number: int) -> AnyRow:
+        row = rows.find_attempt(connection, trial.trial_id, number)
+        if row is None:
+            raise ConflictError(f"trial {trial.number} of {self.study_name} has no attempt {number}")
+        return row
+
+    def _record_of_attempt(self, trial: int, attempt: int, column: sa.Column[Any], value: object) -> bool:
+        with self._transaction() as connection:
+            row = self._trial(connection, trial)
+            known = self._attempt(connection, row, attempt)
+            stored = getattr(known, column.name)
+            if stored is None and known.ended_json is None:
+                rows.update_attempt(connection, row.trial_id, attempt, {column.name: value})
+                return True
+            return bool(stored == value)
+
+    def _finish(self, connection: sa.Connection, row: AnyRow, tell: Tell, *, at: float, metrics: Mapping[str, float]) -> None:
+        told = codec.told_to_json(tell, at)
+        if not optuna_sql.finish_trial(connection, row.trial_id, state=tell.state, value=tell.value, at=at):
+            stored = optuna_sql.read_trial(connection, row.trial_id)
+            if (stored.state, stored.value, row.told_json) != (tell.state, tell.value, told):
+                raise ConflictError(f"trial {row.number} of {self.study_name} is finished otherwise already: {stored.state}")
+            return
+        rows.mark_told(connection, row.trial_id, told)
+        shown: dict[str, object] = {"tuning:reason": tell.reason, "tuning:message": tell.message}
+        shown |= {f"tuning:metric:{name}": value for name, value in metrics.items()}
+        optuna_sql.set_user_attributes(connection, row.trial_id, shown)
+        detail = {"state": tell.state, "value": tell.value, "reason": tell.reason}
+        rows.append_event(connection, self._study_id, kind=EventKind.TELL, trial=row.number, at=at, detail=detail)
+
+
+def _params(trial: Trial, space: Sequence[Parameter]) -> list[optuna_sql.Param]:
+    return [
+        optuna_sql.Param(
+            name=parameter.name,
+            stored=stored_value(parameter.domain, trial.parameters[parameter.name]),
+            distribution=distribution_json(parameter.domain),
+        )
+        for parameter in space
+        if parameter.name in trial.parameters
+    ]
+
+
+def _check(tell: Tell) -> None:
+    valued = tell.value is not None and not math.isnan(tell.value)
+    fine = {
+        TrialState.COMPLETE: valued,
+        TrialState.PRUNED: tell.value is None or valued,
+        TrialState.FAIL: tell.value is None,
+        TrialState.RUNNING: False,
+    }
+    if not fine[tell.state]:
+        raise ValueError(f"a trial cannot be told {tell.state} with value {tell.value}; COMPLETE needs a number, FAIL none")

@@ -1,0 +1,1 @@
+"""Alembic's environment for our own tables. Run by `tuning_operator.store.schema`, never by hand."""
