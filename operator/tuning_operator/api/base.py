@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from tuning_operator.api.validation import Rule, cel_schema, hold
 
 
 class ApiModel(BaseModel):
-    """Frozen, camelCase on the wire, unknown fields refused, no silent conversion of types."""
+    """Frozen, camelCase on the wire, unknown fields refused, no silent conversion of types, its rules kept."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -23,8 +27,20 @@ class ApiModel(BaseModel):
         allow_inf_nan=False,
     )
 
+    RULES: ClassVar[tuple[Rule[Any], ...]] = ()
 
-_DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+    @model_validator(mode="after")
+    def _keeps_its_rules(self) -> Self:
+        return hold(self.RULES, self)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        handler.resolve_ref_schema(schema).update(cel_schema(cls.RULES))
+        return schema
+
+
+_DURATION: Final = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
 _UNITS: Final = (3600, 60, 1)
 
 DURATION_PATTERN: Final = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
@@ -43,15 +59,10 @@ def seconds(duration: str) -> int:
     return total
 
 
-def _checked_duration(value: object) -> object:
-    if isinstance(value, str):
-        seconds(value)
-    return value
+def _positive(duration: str) -> str:
+    seconds(duration)
+    return duration
 
 
-Duration = Annotated[
-    str,
-    BeforeValidator(_checked_duration),
-    Field(min_length=2, max_length=32, pattern=DURATION_PATTERN),
-]
+Duration = Annotated[str, Field(min_length=2, max_length=32, pattern=DURATION_PATTERN), AfterValidator(_positive)]
 """A positive length of time as Kubernetes people write it: ``30s``, ``20m``, ``2h``, ``1h30m``."""

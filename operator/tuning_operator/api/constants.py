@@ -12,3 +12,6 @@ TRAINER_CONTAINER: Final = "trainer"
 
 TRAINER_IMAGE: Final = "tuning-trainer"
 """Repository name of the trainer image that this distribution builds."""
+
+VARIABLE_PREFIX: Final = "TUNING_"
+"""Of every variable that a trial is told; a template that sets one of them is refused."""

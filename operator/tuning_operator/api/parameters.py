@@ -2,131 +2,40 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Final
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tuning_operator.api.base import ApiModel
+from tuning_operator.api.domains import SET_LIST, CategoricalChoices, Choice, Domain, FloatRange, IntRange, ParameterValue
+from tuning_operator.api.problems import Problem
+from tuning_operator.api.validation import Cel, Rule, repeats
 
-ParameterValue = float | int | str
+__all__ = [
+    "CategoricalChoices",
+    "Condition",
+    "Domain",
+    "FloatRange",
+    "IntRange",
+    "Parameter",
+    "ParameterValue",
+    "Parameters",
+    "at_defaults",
+    "defaults",
+    "mismatch",
+]
+
 Parameters = Mapping[str, ParameterValue]
 """Values of the active parameters of one trial, by name."""
 
-Scale = Literal["linear", "log"]
-ParameterName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$", max_length=63)]
-Choice = Annotated[str, Field(min_length=1, max_length=128)]
-
-# A float on a grid of steps is compared with this share of a step as tolerance: 0.1 * 3 is not 0.3.
-_STEP_TOLERANCE = 1e-6
+PARAMETER_NAME_PATTERN: Final = r"^[a-z][a-z0-9_]{0,62}$"
+ParameterName = Annotated[str, Field(pattern=PARAMETER_NAME_PATTERN, max_length=63)]
 
 
-def _on_step(value: float, low: float, step: float) -> bool:
-    steps = (value - low) / step
-    return abs(steps - round(steps)) < _STEP_TOLERANCE
-
-
-class FloatRange(ApiModel):
-    """Real numbers from min to max, both included."""
-
-    min: float = Field(description="Smallest value, included.")
-    max: float = Field(description="Largest value, included.")
-    scale: Scale = Field(default="linear", description="log samples the exponent: right for learning rates and weight decay.")
-    step: float | None = Field(default=None, gt=0, description="Only min, min + step, min + 2 step ... are tried.")
-    default: float | None = Field(
-        default=None, description="Value of the baseline, and of a trial in which the parameter is inactive."
-    )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.min >= self.max:
-            raise ValueError(f"min {self.min:g} is not below max {self.max:g}; swap them, or drop the parameter if it is fixed")
-        if self.scale == "log" and self.min <= 0:
-            raise ValueError(f"min {self.min:g} is not above 0, which scale: log needs; raise min or use scale: linear")
-        if self.scale == "log" and self.step is not None:
-            raise ValueError(f"step {self.step:g} goes with scale: linear only; drop step or use scale: linear")
-        if self.step is not None and self.step > self.max - self.min:
-            raise ValueError(f"step {self.step:g} is above max - min = {self.max - self.min:g}; make it smaller")
-        if self.default is not None and not self.contains(self.default):
-            raise ValueError(f"default {self.default:g} is not {self.describe()}; move it inside or widen the range")
-        return self
-
-    def contains(self, value: ParameterValue) -> bool:
-        """Whether a trial may have this value."""
-        if isinstance(value, str | bool) or not math.isfinite(value):
-            return False
-        inside = self.min <= value <= self.max
-        return inside and (self.step is None or _on_step(value, self.min, self.step))
-
-    def describe(self) -> str:
-        """The range in words, for messages."""
-        return f"within {self.min:g} .. {self.max:g}" + (f" in steps of {self.step:g}" if self.step else "")
-
-
-class IntRange(ApiModel):
-    """Whole numbers from min to max, both included."""
-
-    min: int = Field(ge=-(2**53), le=2**53, description="Smallest value, included.")
-    max: int = Field(ge=-(2**53), le=2**53, description="Largest value, included.")
-    scale: Scale = Field(default="linear", description="log samples the exponent: right for batch sizes and layer widths.")
-    step: int | None = Field(default=None, ge=1, description="Only min, min + step, min + 2 step ... are tried.")
-    default: int | None = Field(
-        default=None, description="Value of the baseline, and of a trial in which the parameter is inactive."
-    )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.min >= self.max:
-            raise ValueError(f"min {self.min} is not below max {self.max}; swap them, or drop the parameter if it is fixed")
-        if self.scale == "log" and self.min < 1:
-            raise ValueError(f"min {self.min} is not above 0, which scale: log needs; raise min or use scale: linear")
-        if self.scale == "log" and self.step is not None:
-            raise ValueError(f"step {self.step} goes with scale: linear only; drop step or use scale: linear")
-        if self.step is not None and self.step > self.max - self.min:
-            raise ValueError(f"step {self.step} is above max - min = {self.max - self.min}; make it smaller")
-        if self.default is not None and not self.contains(self.default):
-            raise ValueError(f"default {self.default} is not {self.describe()}; move it inside or widen the range")
-        return self
-
-    def contains(self, value: ParameterValue) -> bool:
-        """Whether a trial may have this value."""
-        if not isinstance(value, int) or isinstance(value, bool):
-            return False
-        return self.min <= value <= self.max and (value - self.min) % (self.step or 1) == 0
-
-    def describe(self) -> str:
-        """The range in words, for messages."""
-        return f"within {self.min} .. {self.max}" + (f" in steps of {self.step}" if self.step else "")
-
-
-class CategoricalChoices(ApiModel):
-    """One of a list of words. Numbers are written as words too: ["32", "64"]."""
-
-    choices: tuple[Choice, ...] = Field(min_length=2, max_length=32, description="The values, in any order.")
-    default: Choice | None = Field(
-        default=None, description="Value of the baseline, and of a trial in which the parameter is inactive."
-    )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        repeated = {choice for choice in self.choices if self.choices.count(choice) > 1}
-        if repeated:
-            raise ValueError(f"choice {min(repeated)!r} stands twice in choices; remove one")
-        if self.default is not None and not self.contains(self.default):
-            raise ValueError(f"default {self.default!r} is not {self.describe()}; add it to choices or change it")
-        return self
-
-    def contains(self, value: ParameterValue) -> bool:
-        """Whether a trial may have this value."""
-        return value in self.choices
-
-    def describe(self) -> str:
-        """The choices in words, for messages."""
-        return "one of " + ", ".join(self.choices)
-
-
-Domain = FloatRange | IntRange | CategoricalChoices
+def _repeated_values(condition: Condition) -> Iterator[Problem]:
+    for position, value in repeats(condition.values):
+        yield Problem(f"values[{position}]", f"'{value}' stands twice in values; remove one")
 
 
 class Condition(ApiModel):
@@ -134,8 +43,25 @@ class Condition(ApiModel):
 
     parameter: ParameterName = Field(description="A categorical parameter that stands before this one in the list.")
     values: tuple[Choice, ...] = Field(
-        min_length=1, max_length=16, description="Choices of that parameter under which this one is active."
+        min_length=1,
+        max_length=16,
+        description="Choices of that parameter under which this one is active.",
+        json_schema_extra=SET_LIST,
     )
+
+    RULES = (Rule(check=_repeated_values, cel=None),)
+
+
+def _not_one_domain(parameter: Parameter) -> Iterator[Problem]:
+    given = [kind for kind, domain in parameter.domains if domain]
+    if len(given) != 1:
+        found = " and ".join(given) if given else "none of them"
+        yield Problem("", f"has {found}; give exactly one of float, int, categorical")
+
+
+def _repeated_conditions(parameter: Parameter) -> Iterator[Problem]:
+    for position, parent in repeats([condition.parameter for condition in parameter.when]):
+        yield Problem(f"when[{position}].parameter", f"{parent} stands twice in when; join the values in one condition")
 
 
 class Parameter(ApiModel):
@@ -146,18 +72,32 @@ class Parameter(ApiModel):
     int_: IntRange | None = Field(default=None, alias="int", description="Whole numbers.")
     categorical: CategoricalChoices | None = Field(default=None, description="One of a list of words.")
     when: tuple[Condition, ...] = Field(
-        default=(), max_length=4, description="Conditions, all of which must hold for the parameter to be active."
+        default=(),
+        max_length=4,
+        description="Conditions, all of which must hold for the parameter to be active.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["parameter"]},
     )
 
-    @model_validator(mode="after")
-    def _one_domain(self) -> Self:
-        given = [
-            kind for kind, domain in (("float", self.float_), ("int", self.int_), ("categorical", self.categorical)) if domain
-        ]
-        if len(given) != 1:
-            found = " and ".join(given) if given else "none of them"
-            raise ValueError(f"has {found}; give exactly one of float, int, categorical")
-        return self
+    RULES = (
+        Rule(
+            check=_not_one_domain,
+            cel=Cel(
+                rule="[has(self.float), has(self.int), has(self.categorical)].exists_one(given, given)",
+                message="give exactly one of float, int, categorical",
+            ),
+        ),
+        Rule(check=_repeated_conditions, cel=None),
+    )
+
+    @property
+    def domains(self) -> tuple[tuple[str, Domain | None], ...]:
+        """Every kind of domain, by its name in the manifest, with what is given for it."""
+        return (("float", self.float_), ("int", self.int_), ("categorical", self.categorical))
+
+    @property
+    def kind(self) -> str:
+        """The name of its domain in the manifest: float, int or categorical."""
+        return next(kind for kind, domain in self.domains if domain)
 
     @property
     def domain(self) -> Domain:
@@ -171,19 +111,29 @@ class Parameter(ApiModel):
         return all(values.get(condition.parameter) in condition.values for condition in self.when)
 
 
+def at_defaults(parameters: Iterable[Parameter]) -> tuple[dict[str, ParameterValue], tuple[Parameter, ...]]:
+    """The active parameters at their defaults, and those active ones that have none."""
+    values: dict[str, ParameterValue] = {}
+    missing: list[Parameter] = []
+    for parameter in parameters:
+        if not parameter.active(values):
+            continue
+        if parameter.domain.default is None:
+            missing.append(parameter)
+        else:
+            values[parameter.name] = parameter.domain.default
+    return values, tuple(missing)
+
+
 def defaults(parameters: Iterable[Parameter]) -> dict[str, ParameterValue]:
     """The configuration of the baseline: each active parameter at its default.
 
     Raises:
         ValueError: an active parameter has no default.
     """
-    values: dict[str, ParameterValue] = {}
-    for parameter in parameters:
-        if not parameter.active(values):
-            continue
-        if parameter.domain.default is None:
-            raise ValueError(f"parameter {parameter.name} has no default")
-        values[parameter.name] = parameter.domain.default
+    values, missing = at_defaults(parameters)
+    if missing:
+        raise ValueError(f"parameter {missing[0].name} has no default")
     return values
 
 

@@ -14,19 +14,19 @@ Phase = Literal["Pending", "Running", "Suspended", "Succeeded", "Failed"]
 ConditionType = Literal["Succeeded", "Failed", "Finished", "Suspended", "Reconciling", "Stalled"]
 ParameterMap = Annotated[
     dict[str, ParameterValue],
-    Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}),
+    Field(max_length=48, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}),
 ]
 
 
 class StatusCondition(ApiModel):
     """A Kubernetes condition. All types are present from the first visit and never removed."""
 
-    type: ConditionType
-    status: Literal["True", "False", "Unknown"]
-    reason: str = Field(min_length=1, max_length=128)
-    message: str = Field(default="", max_length=2048)
-    observed_generation: int = Field(default=0, ge=0)
-    last_transition_time: datetime
+    type: ConditionType = Field(description="What it is about. Finished is either of Succeeded and Failed.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it is so.")
+    reason: str = Field(min_length=1, max_length=128, description="Why, in one word for programs.")
+    message: str = Field(default="", max_length=2048, description="Why, in a sentence for people.")
+    observed_generation: int = Field(default=0, ge=0, description="Generation of the spec that it is said of.")
+    last_transition_time: datetime = Field(description="When its status changed last.")
 
 
 class TrialCounts(ApiModel):
@@ -34,10 +34,10 @@ class TrialCounts(ApiModel):
 
     progress: str = Field(default="0/0", max_length=32, description="Finished trials of the budget, such as 31/60.")
     pending: int = Field(default=0, ge=0, description="Started, but their Pod does not run yet.")
-    running: int = Field(default=0, ge=0)
-    succeeded: int = Field(default=0, ge=0)
-    pruned: int = Field(default=0, ge=0)
-    failed: int = Field(default=0, ge=0)
+    running: int = Field(default=0, ge=0, description="Their Pod runs.")
+    succeeded: int = Field(default=0, ge=0, description="Gave a value.")
+    pruned: int = Field(default=0, ge=0, description="Ended early because they could not become the best.")
+    failed: int = Field(default=0, ge=0, description="Gave no value, after all retries.")
     stopped: int = Field(default=0, ge=0, description="Stopped because the study ended before them.")
     disrupted: int = Field(default=0, ge=0, description="Attempts lost to preemption, eviction or a lost node. Not failures.")
 
@@ -53,15 +53,15 @@ class BaselineStatus(ApiModel):
 class BestTrial(ApiModel):
     """The best search trial so far."""
 
-    trial: int = Field(ge=0)
-    value: float
-    parameters: ParameterMap
+    trial: int = Field(ge=0, description="Its number.")
+    value: float = Field(description="Its value of the objective.")
+    parameters: ParameterMap = Field(description="Its active parameters.")
 
 
 class Improvement(ApiModel):
     """The gain over the baseline, turned so that more is better."""
 
-    absolute: float
+    absolute: float = Field(description="Distance from the baseline's value to the best one.")
     basis: Literal["Provisional"] = Field(
         default="Provisional", description="Provisional: the best of many single runs is biased upwards."
     )
@@ -70,8 +70,8 @@ class Improvement(ApiModel):
 class SearchStatus(ApiModel):
     """The sampler in use and why."""
 
-    sampler: str = Field(max_length=32)
-    reason: str = Field(max_length=512)
+    sampler: str = Field(max_length=32, description="Its name.")
+    reason: str = Field(max_length=512, description="Why this one.")
 
 
 class Usage(ApiModel):
@@ -85,16 +85,19 @@ class Usage(ApiModel):
 class StudyStatus(ApiModel):
     """What is known of the study now."""
 
-    observed_generation: int = Field(default=0, ge=0)
-    phase: Phase = "Pending"
+    observed_generation: int = Field(default=0, ge=0, description="Generation of the spec that this status answers.")
+    phase: Phase = Field(default="Pending", description="The conditions in one word.")
     conditions: tuple[StatusCondition, ...] = Field(
-        default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+        default=(),
+        max_length=16,
+        description="All types are present from the first visit.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
-    trials: TrialCounts = Field(default_factory=TrialCounts)
-    baseline: BaselineStatus | None = None
-    best: BestTrial | None = None
-    top: tuple[BestTrial, ...] = Field(default=(), max_length=5)
-    improvement: Improvement | None = None
-    usage: Usage = Field(default_factory=Usage)
-    search: SearchStatus | None = None
-    estimated_completion: datetime | None = None
+    trials: TrialCounts = Field(default=TrialCounts(), description="How many search trials are in which state.")
+    baseline: BaselineStatus | None = Field(default=None, description="What the defaults reach.")
+    best: BestTrial | None = Field(default=None, description="The best search trial so far.")
+    top: tuple[BestTrial, ...] = Field(default=(), max_length=5, description="The best search trials, best first.")
+    improvement: Improvement | None = Field(default=None, description="The gain over the baseline.")
+    usage: Usage = Field(default=Usage(), description="What the study cost.")
+    search: SearchStatus | None = Field(default=None, description="The sampler in use and why.")
+    estimated_completion: datetime | None = Field(default=None, description="When the search will end at today's pace.")

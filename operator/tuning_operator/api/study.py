@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from functools import partial
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field
 
 from tuning_operator.api.base import ApiModel, Duration
-from tuning_operator.api.constants import TRAINER_CONTAINER
 from tuning_operator.api.parameters import Parameter
+from tuning_operator.api.rules import SPACE_RULES, SPEC_RULES
 from tuning_operator.api.status import StudyStatus
+from tuning_operator.api.trial import TrialTemplate, trainer_container
+from tuning_operator.api.validation import Cel, cel_schema, hold, rule
 
-MetricName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_./-]{0,62}$", max_length=63)]
+__all__ = [
+    "Baseline",
+    "Budget",
+    "Direction",
+    "ObjectMeta",
+    "Objective",
+    "Retry",
+    "SamplerName",
+    "Search",
+    "StudySpec",
+    "TrialTemplate",
+    "TuningStudy",
+    "trainer_container",
+]
+
+METRIC_NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_./-]{0,62}$"
+MetricName = Annotated[str, Field(pattern=METRIC_NAME_PATTERN, max_length=63)]
 Direction = Literal["maximize", "minimize"]
 SamplerName = Literal["auto", "random", "grid", "qmc", "tpe", "gp", "cmaes"]
 
@@ -23,6 +41,18 @@ class Objective(ApiModel):
     metric: MetricName = Field(description="Name of the metric in the trial's result.")
     direction: Direction = Field(description="maximize for accuracies, minimize for losses and errors.")
     target: float | None = Field(default=None, description="The search ends when a trial reaches this value.")
+
+    RULES = (
+        rule(
+            lambda o: o.metric != "pruned",
+            Cel(
+                rule="self.metric != 'pruned'",
+                message="metric %s has another meaning in a result; give the metric another name",
+                quotes=("metric",),
+                field="metric",
+            ),
+        ),
+    )
 
     def better(self, left: float, right: float) -> bool:
         """Whether the value left is strictly better than right."""
@@ -80,51 +110,24 @@ class Retry(ApiModel):
     failures: int = Field(default=1, ge=0, le=10, description="How often a failed trial is run again with the same parameters.")
 
 
-class TrialTemplate(ApiModel):
-    """The container that trains."""
-
-    gpus: int = Field(default=0, ge=0, le=64, description="GPUs of one trial.")
-    timeout: Duration | None = Field(
-        default=None, description="An attempt running longer is stopped and the trial counted as failed."
-    )
-    template: Mapping[str, Any] = Field(
-        description="A PodTemplateSpec, passed on as written.", json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
-    )
-
-    @model_validator(mode="after")
-    def _one_trainer(self) -> Self:
-        trainer_container(self.template)
-        return self
-
-
-def trainer_container(template: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The container of a Pod template that is the trial: the only one, or the one named ``trainer``.
-
-    Raises:
-        ValueError: there is no such container.
-    """
-    spec = template.get("spec")
-    containers = spec.get("containers") if isinstance(spec, Mapping) else None
-    if not isinstance(containers, list) or not containers or not all(isinstance(c, Mapping) for c in containers):
-        raise ValueError("template.spec.containers is empty; add the container that trains")
-    if len(containers) == 1:
-        return containers[0]  # type: ignore[no-any-return]
-    named: list[Mapping[str, Any]] = [c for c in containers if c.get("name") == TRAINER_CONTAINER]
-    if not named:
-        names = ", ".join(str(c.get("name")) for c in containers)
-        raise ValueError(f"template.spec.containers has {names}; name the one that trains {TRAINER_CONTAINER!r}")
-    return named[0]
-
-
 class StudySpec(ApiModel):
     """A search for the best hyperparameters."""
 
     objectives: tuple[Objective, ...] = Field(min_length=1, max_length=1, description="What is best. Exactly one for now.")
-    parameters: tuple[Parameter, ...] = Field(min_length=1, max_length=48, description="The search space.")
-    search: Search = Field(default_factory=Search, description="How the next parameters are chosen.")
-    baseline: Baseline = Field(default_factory=Baseline, description="The defaults, run first: the figure to beat.")
+    parameters: Annotated[tuple[Parameter, ...], AfterValidator(partial(hold, SPACE_RULES))] = Field(
+        min_length=1,
+        max_length=48,
+        description="The search space.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+            **cel_schema(SPACE_RULES),
+        },
+    )
+    search: Search = Field(default=Search(), description="How the next parameters are chosen.")
+    baseline: Baseline = Field(default=Baseline(), description="The defaults, run first: the figure to beat.")
     budget: Budget = Field(description="Bounds of the search.")
-    retry: Retry = Field(default_factory=Retry, description="What happens to a trial that fails by itself.")
+    retry: Retry = Field(default=Retry(), description="What happens to a trial that fails by itself.")
     trial: TrialTemplate = Field(description="The container that trains.")
     suspend: bool = Field(
         default=False, description="Stops the running trials and starts none. false resumes them, same trials, same parameters."
@@ -135,6 +138,8 @@ class StudySpec(ApiModel):
         le=2**31 - 1,
         description="The finished study is deleted after this time. No default: GitOps tools re-create what a TTL deletes.",
     )
+
+    RULES = SPEC_RULES
 
     @property
     def objective(self) -> Objective:

@@ -1,0 +1,182 @@
+"""The contract with a trial's container: its environment, its exit codes, its result. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from tuning_operator.api.parameters import Parameter, Parameters, ParameterValue
+from tuning_operator.api.study import Objective
+
+EXIT_INTERRUPTED: Final = 75
+"""Stopped by a signal after a checkpoint: start me again (EX_TEMPFAIL of sysexits.h)."""
+EXIT_CONFIGURATION: Final = 78
+"""The study is at fault, not the parameters: the study stalls, nothing is counted (EX_CONFIG of sysexits.h)."""
+
+RESULT_LIMIT: Final = 4096
+"""Bytes of a result: what Kubernetes keeps of a termination message."""
+
+_PRUNED: Final = "pruned"
+_MESSAGE: Final = "message"
+# JSON has no literal for these; a result writes them as strings.
+_NOT_FINITE: Final = frozenset({"nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
+_MOST_SHOWN: Final = 60
+_REFERENCE: Final = re.compile(r"\$(?:(?P<escaped>\$)|\((?P<name>[^)]*)\))")
+
+
+def environment(
+    *,
+    study: str,
+    trial: int,
+    role: str,
+    parameters: Parameters,
+    space: Sequence[Parameter],
+    seed: int,
+    objective: Objective,
+) -> dict[str, str]:
+    """What a trial is told about itself, wherever it runs.
+
+    Args:
+        study: name of the study.
+        trial: number of the trial within it.
+        role: what the trial is for, such as ``baseline`` or ``search``.
+        parameters: values of the active parameters.
+        space: all parameters of the study, active or not.
+        seed: for every random number of the trial.
+        objective: what the trial is judged by.
+
+    Returns:
+        ``TUNING_PARAM_<NAME>`` for each parameter of the space, an inactive one at its default and absent when it
+        has none; ``TUNING_PARAMETERS`` holds the active ones as JSON. Floats survive the way there and back.
+    """
+    return {
+        "TUNING_STUDY": study,
+        "TUNING_TRIAL": str(trial),
+        "TUNING_ROLE": role,
+        "TUNING_SEED": str(seed),
+        "TUNING_METRIC": objective.metric,
+        "TUNING_DIRECTION": objective.direction,
+        "TUNING_PARAMETERS": json.dumps(dict(parameters)),
+        **{
+            f"TUNING_PARAM_{parameter.name.upper()}": _written(value)
+            for parameter in space
+            if (value := parameters.get(parameter.name, parameter.domain.default)) is not None
+        },
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where a trial finds and leaves things: known to the runtime alone. What is None is not offered."""
+
+    result_file: str
+    checkpoint_dir: str | None = None
+    output_dir: str | None = None
+    endpoint: str | None = None
+    token_file: str | None = None
+
+    def environment(self) -> dict[str, str]:
+        """The variables that say so."""
+        places = {
+            "TUNING_RESULT_FILE": self.result_file,
+            "TUNING_CHECKPOINT_DIR": self.checkpoint_dir,
+            "TUNING_OUTPUT_DIR": self.output_dir,
+            "TUNING_ENDPOINT": self.endpoint,
+            "TUNING_TOKEN_FILE": self.token_file,
+        }
+        return {name: place for name, place in places.items() if place is not None}
+
+
+def expand(words: Iterable[str], variables: Mapping[str, str]) -> tuple[str, ...]:
+    """``$(NAME)`` replaced in each word as Kubernetes does it in command, args and env.
+
+    ``$$`` stands for one dollar, and a reference to an unknown name stays as it is written
+    (k8s.io/kubernetes third_party/forked/golang/expansion).
+    """
+
+    def replacement(found: re.Match[str]) -> str:
+        return "$" if found["escaped"] else variables.get(found["name"], found[0])
+
+    return tuple(_REFERENCE.sub(replacement, word) for word in words)
+
+
+class ResultError(Exception):
+    """The text is not a result; the message says why and what to write instead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a trial says at its end."""
+
+    metrics: Mapping[str, float]
+    """By name; a value may be nan or infinite."""
+    pruned: bool = False
+    """It stopped itself because it was not worth finishing."""
+    message: str | None = None
+    """A sentence for people."""
+
+
+def parse_result(text: str) -> Result:
+    """The result that a trial left: one flat JSON object.
+
+    Numbers are metrics, and so are the strings nan, inf and -inf. ``pruned`` is reserved, a string under ``message``
+    is kept. Other strings, true, false and null are passed over: a remark must not cost a finished training.
+
+    Raises:
+        ResultError: it is too long, not a JSON object, nested, or its ``pruned`` is not true or false.
+    """
+    document = _object(text)
+    pruned = document.pop(_PRUNED, False)
+    if not isinstance(pruned, bool):
+        raise ResultError(f"the result's pruned is {_shown(pruned)}; write true or false, the word is reserved")
+    message = document.pop(_MESSAGE) if isinstance(document.get(_MESSAGE), str) else None
+    metrics = {name: number for name, value in document.items() if (number := _metric(name, value)) is not None}
+    return Result(metrics=MappingProxyType(metrics), pruned=pruned, message=message)
+
+
+def _object(text: str) -> dict[str, Any]:
+    size = len(text.encode(errors="replace"))
+    if size > RESULT_LIMIT:
+        raise ResultError(f"the result has {size} bytes, more than {RESULT_LIMIT}; write only the metrics that matter")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ResultError(f'the result is {_shown(text)}, not JSON; write one object such as {{"accuracy": 0.93}}') from None
+    if not isinstance(document, dict):
+        raise ResultError(f'the result is {_shown(document)}, not an object; write it such as {{"accuracy": 0.93}}')
+    return document
+
+
+def _metric(name: str, value: object) -> float | None:
+    match value:
+        case bool() | None:
+            return None
+        case str():
+            return float(value) if value.lower() in _NOT_FINITE else None
+        case int() | float():
+            return _as_float(value)
+        case _:
+            raise ResultError(f"the result's {name} is {_shown(value)}; write a flat object, one number for each metric")
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number beyond 1.8e308, which JSON allows
+        return math.inf if value > 0 else -math.inf
+
+
+def _written(value: ParameterValue) -> str:
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}...")
