@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from tuning_operator.api.parameters import Parameters
-from tuning_operator.api.study import StudySpec
+from tuning_operator.api.study import SamplerName, StudySpec
 
 
 def _nothing() -> Mapping[Any, Any]:
@@ -172,7 +172,7 @@ class Verdict:
 class SamplerChoice:
     """The sampler in use, resolved from `auto` once, and why."""
 
-    sampler: str
+    sampler: SamplerName
     reason: str
 
 

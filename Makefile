@@ -1,0 +1,36 @@
+.DEFAULT_GOAL := help
+PYTHON_BIN := .venv/bin
+
+help: ## Show what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+demo: ## Set up from nothing, then tune a real network on this machine
+	@scripts/bootstrap run
+	@rm -rf build/demo
+	@$(PYTHON_BIN)/tuning run examples/digits.yaml --output build/demo
+
+test: ## Set up from nothing, then every check: lint, types, layers, all tests
+	@scripts/bootstrap test
+	@scripts/test
+
+lint: ## Style, strict types, import layers, generated files
+	@scripts/bootstrap test
+	@scripts/test lint
+
+format: ## Format the code
+	@scripts/bootstrap test
+	@$(PYTHON_BIN)/ruff check --fix --quiet . ; $(PYTHON_BIN)/ruff format .
+
+generate: ## Write the CRD and the API reference anew
+	@scripts/bootstrap test
+	@$(PYTHON_BIN)/python -m tuning_operator.api.crd
+	@$(PYTHON_BIN)/python -m tuning_operator.api.reference
+
+bench: ## Measure the store and print its table
+	@scripts/bootstrap test
+	@$(PYTHON_BIN)/python bench/store.py
+
+requirements: ## Pin all dependencies anew, with hashes
+	@scripts/requirements
+
+.PHONY: help demo test lint format generate bench requirements

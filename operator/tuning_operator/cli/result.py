@@ -1,0 +1,76 @@
+"""The end of a run as people read it: the figure to beat, the best, and what it gained."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tuning_operator.api.parameters import Parameters, defaults
+from tuning_operator.api.status import StudyStatus
+from tuning_operator.api.study import StudySpec
+from tuning_operator.cli.words import number, value
+
+
+def result_table(spec: StudySpec, status: StudyStatus) -> RenderableType:
+    """Baseline beside best, parameter by parameter, and the verdict in its own words."""
+    parts: list[RenderableType] = [Text(headline(status))]
+    if status.best is not None:
+        parts.append(_comparison(spec, status))
+    gain = gain_line(status)
+    if gain:
+        parts.append(Text(gain))
+    return Group(*parts)
+
+
+def headline(status: StudyStatus) -> str:
+    """How the study ended, or why it did not."""
+    conditions = {condition.type: condition for condition in status.conditions}
+    for kind in ("Stalled", "Finished"):
+        condition = conditions[kind]
+        if condition.status == "True":
+            return f"{'Stalled' if kind == 'Stalled' else status.phase}: {condition.message or condition.reason}"
+    return f"{status.phase}: {status.trials.progress} trials told"
+
+
+def gain_line(status: StudyStatus) -> str:
+    """What the search gained over the baseline, and how far to trust it."""
+    if status.improvement is None:
+        return ""
+    gain = status.improvement.absolute
+    if gain <= 0:
+        return f"No gain: the best single trial is {number(-gain)} behind the defaults' mean. Keep the defaults."
+    return (
+        f"Gain over the baseline: {number(gain)}, provisional: the best of {status.trials.succeeded} single runs is "
+        "biased upwards. Run the best parameters again with other seeds before you rely on it."
+    )
+
+
+def _comparison(spec: StudySpec, status: StudyStatus) -> Table:
+    best = status.best
+    assert best is not None, "called with a best trial"
+    table = Table()
+    table.add_column("")
+    table.add_column("baseline", justify="right")
+    table.add_column(f"best (trial {best.trial})", justify="right")
+    table.add_row(spec.objective.metric, _baseline_value(status), number(best.value), style="bold")
+    standard = _defaults(spec)
+    for parameter in spec.parameters:
+        name = parameter.name
+        table.add_row(name, _shown(standard, name), _shown(best.parameters, name))
+    return table
+
+
+def _baseline_value(status: StudyStatus) -> str:
+    if status.baseline is None:
+        return "-"
+    spread = f" ± {number(status.baseline.stddev)}" if status.baseline.stddev is not None else ""
+    return f"{number(status.baseline.value)}{spread}"
+
+
+def _defaults(spec: StudySpec) -> Parameters:
+    return defaults(spec.parameters) if spec.baseline.repeats else {}
+
+
+def _shown(values: Parameters, name: str) -> str:
+    return value(values[name]) if name in values else "-"

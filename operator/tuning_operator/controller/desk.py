@@ -1,0 +1,114 @@
+"""The gateway's desk over the studies in memory: what a trial says reaches its study, and the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from tuning_operator.api.contract import Result
+from tuning_operator.controller.study import StudyController
+from tuning_operator.engine.facts import Attempt, StopReason, Trial
+from tuning_operator.gateway.batch import Report, ReportWriter
+from tuning_operator.gateway.desk import AttemptRef, Point, Superseded, TrialCard, Unavailable, UnknownAttempt
+from tuning_operator.store.errors import DatabaseUnavailableError
+from tuning_operator.store.ledger import Ledger
+from tuning_operator.store.records import ReportedPoint
+
+
+class StudyDesk:
+    """Implements `gateway.desk.Desk` for the studies that are open in this process."""
+
+    def __init__(self, *, changed: Callable[[str], None]) -> None:
+        """Begin without studies.
+
+        Args:
+            changed: called with a study's key when a trial brought something that may need a decision.
+        """
+        self._studies: dict[str, StudyController] = {}
+        self._ledgers: dict[str, Ledger] = {}
+        self._changed = changed
+        self._writer = ReportWriter(self._flush)
+
+    def start(self) -> None:
+        """Begin to write reports, on the running event loop."""
+        self._writer.start()
+
+    async def close(self) -> None:
+        """Write what waits."""
+        await self._writer.close()
+
+    def open_study(self, key: str, study: StudyController, ledger: Ledger) -> None:
+        """Take reports and results for this study from now on."""
+        self._studies[key] = study
+        self._ledgers[key] = ledger
+
+    # Desk
+
+    def describe(self, ref: AttemptRef) -> TrialCard | None:
+        """What the trial may know about itself."""
+        study = self._study(ref)
+        trial, _ = self._current(ref)
+        objective = study.spec.objective
+        return TrialCard(
+            role=trial.role,
+            parameters=trial.parameters,
+            seed=trial.seed,
+            metric=objective.metric,
+            direction=objective.direction,
+        )
+
+    async def report(self, ref: AttemptRef, points: Sequence[Point]) -> StopReason | None:
+        """Take reports into memory at once; the database follows in batches."""
+        _, attempt = self._current(ref)
+        self._study(ref).take_reports(ref.trial, _first_values(points))
+        self._writer.add(Report(ref, point) for point in points)
+        self._changed(ref.study)
+        return attempt.stop_reason
+
+    def stop_reason(self, ref: AttemptRef) -> StopReason | None:
+        """Whether and why to stop."""
+        return self._current(ref)[1].stop_reason
+
+    async def result(self, ref: AttemptRef, result: Result) -> bool:
+        """Commit the result, after every earlier report."""
+        self._current(ref)
+        await self._writer.drain()
+        try:
+            accepted = await self._study(ref).take_result(ref.trial, ref.attempt, result)
+        except DatabaseUnavailableError as error:
+            raise Unavailable(str(error)) from error
+        self._changed(ref.study)
+        return accepted
+
+    # Inside
+
+    def _study(self, ref: AttemptRef) -> StudyController:
+        study = self._studies.get(ref.study)
+        if study is None:
+            raise UnknownAttempt(f"study {ref.study} is not open here")
+        return study
+
+    def _current(self, ref: AttemptRef) -> tuple[Trial, Attempt]:
+        found = self._study(ref).attempt(ref.trial, ref.attempt)
+        if found is None:
+            raise UnknownAttempt(f"trial {ref.trial} of {ref.study} has no attempt {ref.attempt}")
+        trial, attempt = found
+        if trial.finished or attempt.ended is not None or trial.last.number != attempt.number:
+            raise Superseded(f"attempt {ref.attempt} of trial {ref.trial} is history")
+        return trial, attempt
+
+    async def _flush(self, reports: Sequence[Report]) -> None:
+        by_study: defaultdict[str, list[ReportedPoint]] = defaultdict(list)
+        for report in reports:
+            point = ReportedPoint(trial=report.ref.trial, step=report.point.step, value=report.point.value)
+            by_study[report.ref.study].append(point)
+        try:
+            for key, points in by_study.items():
+                await asyncio.to_thread(self._ledgers[key].report, points)
+        except DatabaseUnavailableError as error:
+            raise Unavailable(str(error)) from error
+
+
+def _first_values(points: Sequence[Point]) -> Mapping[int, float]:
+    return {point.step: point.value for point in reversed(points)}

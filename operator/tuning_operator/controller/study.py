@@ -1,0 +1,295 @@
+"""One study: observe, decide, act. The imperative part; every choice is the engine's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from tuning_operator.api.contract import Result, environment
+from tuning_operator.api.status import StudyStatus
+from tuning_operator.api.study import StudySpec
+from tuning_operator.engine import summary
+from tuning_operator.engine.actions import (
+    Action,
+    AskTrial,
+    ClaimAttempt,
+    ClaimTrial,
+    ConcludeAttempt,
+    DecideEnd,
+    ExpireStudy,
+    ReleaseAttempt,
+    StartAttempt,
+    StopAttempt,
+    TellTrial,
+)
+from tuning_operator.engine.after import concluded, new_attempt, new_trial, told
+from tuning_operator.engine.decide import decide
+from tuning_operator.engine.facts import Attempt, Role, SamplerChoice, StudyFacts, Trial, Verdict
+from tuning_operator.engine.status import project
+from tuning_operator.runtime.protocol import AttemptKey, Launch, Runtime
+from tuning_operator.search.problem import Exhausted, problem_of
+from tuning_operator.search.searcher import Searcher
+from tuning_operator.store.ledger import Ledger
+from tuning_operator.store.records import StoredStudy
+
+_log = logging.getLogger(__name__)
+
+_SECONDS_PER_HOUR: Final = 3600
+_LIBRARIES: Final = ("optuna", "scipy", "torch", "cmaes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a study works with."""
+
+    ledger: Ledger
+    runtime: Runtime
+    searcher: Searcher
+    clock: Callable[[], float]  # seconds since the epoch
+    expire: Callable[[], Awaitable[None]]  # deletes the study object after its time to live
+
+
+class StudyController:
+    """A study in memory, backed by the database.
+
+    One `reconcile` at a time; the gateway's desk may change trials in between (`take_report`, `take_result`), since
+    both run on one event loop and every change starts from the newest trial.
+    """
+
+    def __init__(
+        self, *, name: str, spec: StudySpec, generation: int, choice: SamplerChoice, stored: StoredStudy, parts: Parts
+    ) -> None:
+        """Continue a study from what is stored.
+
+        Args:
+            name: how the study is called in its trials' environment, such as ``research/digits``.
+            spec: the spec of this moment.
+            generation: of the spec; a stalled study goes on under a new one.
+            choice: the sampler in use.
+            stored: what the ledger holds.
+            parts: the database, the runtime, the search and the clock.
+        """
+        self.name = name
+        self.spec = spec
+        self.generation = generation
+        self.choice = choice
+        self._parts = parts
+        self._verdict: Verdict | None = None
+        self._expired = False
+        self._trials: list[Trial] = []
+        self._remember(stored)
+        self._problem = problem_of(parts.ledger.study_name, spec, choice.sampler)
+
+    # Observe
+
+    def facts(self) -> StudyFacts:
+        """What is known now: the trials in memory, joined with what the runtime sees of their attempts."""
+        seen = self._parts.runtime.observe()
+        trials = list(self._trials)
+        for key in seen:
+            if key.trial < len(trials) and key.attempt < len(trials[key.trial].attempts):
+                attempt = trials[key.trial].attempts[key.attempt]
+                trials[key.trial] = trials[key.trial].with_attempt(replace(attempt, observed=seen[key]))
+        return StudyFacts(
+            spec=self.spec,
+            generation=self.generation,
+            began_at=self._began_at,
+            trials=tuple(trials),
+            verdict=self._verdict,
+            exhausted=self._exhausted,
+            expired=self._expired,
+        )
+
+    def status(self, previous: StudyStatus | None = None) -> StudyStatus:
+        """The status of this moment."""
+        return project(self.facts(), self._parts.clock(), choice=self.choice, previous=previous)
+
+    # Decide and act
+
+    async def reconcile(self) -> StudyFacts:
+        """Look and act until there is nothing to do.
+
+        Raises:
+            StoreError: the database is away (repeat later), or the study is somebody else's now.
+            SearchFailed: the sampler gave no answer.
+        """
+        while True:
+            facts = self.facts()
+            actions = decide(facts, self._parts.clock())
+            if not actions:
+                return facts
+            for action in actions:
+                _log.debug("%s: %s", self.name, action)
+                if not await self._carry_out(action):
+                    break
+
+    async def _carry_out(self, action: Action) -> bool:
+        """Carry out one action; False when its effect is not the expected one, which ends the round."""
+        effect = self._EFFECTS[type(action)]
+        outcome: bool | None = await effect(self, action)
+        return outcome is not False
+
+    async def _claim_trial(self, action: ClaimTrial) -> None:
+        trial = new_trial(self.facts(), action.number, role=action.role, parameters=action.parameters, now=self._parts.clock())
+        await self._claim(trial, {})
+
+    async def _ask_trial(self, action: AskTrial) -> bool:
+        answer = await self._parts.searcher.ask(self._problem, tuple(self._trials), action.number)
+        if isinstance(answer, Exhausted):
+            await asyncio.to_thread(self._parts.ledger.mark_exhausted)
+            self._exhausted = True
+            return False
+        trial = new_trial(self.facts(), action.number, role=Role.SEARCH, parameters=answer.parameters, now=self._parts.clock())
+        await self._claim(replace(trial, sampler_state=answer.sampler_state), self._how_asked())
+        return True
+
+    def _how_asked(self) -> Mapping[str, Any]:
+        """What replaying this ask needs to be told, besides the order of the log."""
+        return {"sampler": self.choice.sampler, "versions": library_versions()}
+
+    async def _claim(self, trial: Trial, detail: Mapping[str, Any]) -> None:
+        await asyncio.to_thread(self._parts.ledger.claim, trial, self.spec.parameters, detail=detail)
+        self._trials.append(trial)
+
+    async def _claim_attempt(self, action: ClaimAttempt) -> None:
+        attempt = new_attempt(self.facts(), action.attempt, self._parts.clock())
+        await asyncio.to_thread(self._parts.ledger.claim_attempt, action.trial, attempt)
+        self._put(action.trial, attempt)
+
+    async def _start_attempt(self, action: StartAttempt) -> None:
+        await self._parts.runtime.start(self._launch(self._trials[action.trial], action.attempt))
+        now = self._parts.clock()
+        await asyncio.to_thread(self._parts.ledger.mark_started, action.trial, action.attempt, now)
+        self._change(action.trial, action.attempt, started_at=now)
+
+    async def _stop_attempt(self, action: StopAttempt) -> None:
+        if self._trials[action.trial].attempts[action.attempt].stop_reason is None:
+            await asyncio.to_thread(self._parts.ledger.request_stop, action.trial, action.attempt, action.reason)
+            self._change(action.trial, action.attempt, stop_reason=action.reason)
+        await self._parts.runtime.stop(AttemptKey(action.trial, action.attempt))
+
+    async def _conclude_attempt(self, action: ConcludeAttempt) -> None:
+        trial = self.facts().trial(action.trial)
+        hours = summary.attempt_hours(trial.attempts[action.attempt], action.ended.at)
+        await asyncio.to_thread(
+            self._parts.ledger.conclude,
+            action.trial,
+            action.attempt,
+            action.ended,
+            last_step=trial.last_step,
+            gpu_seconds=hours * _SECONDS_PER_HOUR * self.spec.trial.gpus,
+            tell=action.tell,
+        )
+        self._trials[action.trial] = concluded(self._trials[action.trial], action)
+
+    async def _tell_trial(self, action: TellTrial) -> None:
+        now = self._parts.clock()
+        await asyncio.to_thread(self._parts.ledger.tell, action.trial, action.tell, now)
+        self._trials[action.trial] = told(self._trials[action.trial], action.tell, now)
+
+    async def _release_attempt(self, action: ReleaseAttempt) -> None:
+        key = AttemptKey(action.trial, action.attempt)
+        await self._parts.runtime.release(key, final=self._trials[action.trial].finished)
+
+    async def _decide_end(self, action: DecideEnd) -> None:
+        await asyncio.to_thread(self._parts.ledger.decide_end, action.verdict)
+        self._verdict = action.verdict
+
+    async def _expire(self, _action: ExpireStudy) -> None:
+        await self._parts.expire()
+        self._expired = True
+
+    def suspend(self) -> None:
+        """Want every trial stopped and none started, as with spec.suspend."""
+        self.spec = self.spec.model_copy(update={"suspend": True})
+
+    # What the gateway brings
+
+    def attempt(self, trial: int, attempt: int) -> tuple[Trial, Attempt] | None:
+        """A trial and one of its attempts; None when there is no such attempt."""
+        if not 0 <= trial < len(self._trials) or not 0 <= attempt < len(self._trials[trial].attempts):
+            return None
+        return self._trials[trial], self._trials[trial].attempts[attempt]
+
+    def take_reports(self, trial: int, reports: Mapping[int, float]) -> None:
+        """Add intermediate values of the objective by step; the first value of a step stays."""
+        known = self._trials[trial].reports
+        self._trials[trial] = replace(self._trials[trial], reports={**reports, **known})
+
+    async def take_result(self, trial: int, attempt: int, result: Result) -> bool:
+        """Commit a result. False when the attempt was concluded without it.
+
+        Raises:
+            StoreError: it is not committed.
+        """
+        post = self._parts.ledger.post_result
+        accepted = await asyncio.to_thread(post, trial, attempt, result.metrics, pruned=result.pruned)
+        if accepted:
+            self._change(trial, attempt, posted=result.metrics, posted_pruned=result.pruned)
+        return accepted
+
+    # Memory
+
+    async def reload(self) -> None:
+        """Read everything again: after an outage, nobody knows whether the last write was done.
+
+        Raises:
+            StoreError: the database is still away, or the study is somebody else's now.
+        """
+        self._remember(await asyncio.to_thread(self._parts.ledger.load))
+
+    def _remember(self, stored: StoredStudy) -> None:
+        self._began_at = stored.began_at
+        self._verdict = stored.verdict
+        self._exhausted = stored.exhausted
+        # Reports that the database has yet to get are in memory alone.
+        reports = [trial.reports for trial in self._trials] + [{}] * len(stored.trials)
+        self._trials = [
+            trial if trial.finished else replace(trial, reports={**reports[trial.number], **trial.reports})
+            for trial in stored.trials
+        ]
+
+    def _put(self, number: int, attempt: Attempt) -> None:
+        self._trials[number] = self._trials[number].with_attempt(attempt)
+
+    def _change(self, number: int, attempt: int, **changes: Any) -> None:
+        self._put(number, replace(self._trials[number].attempts[attempt], **changes))
+
+    def _launch(self, trial: Trial, attempt: int) -> Launch:
+        variables = environment(
+            study=self.name,
+            trial=trial.number,
+            role=trial.role,
+            parameters=trial.parameters,
+            space=self.spec.parameters,
+            seed=trial.seed,
+            objective=self.spec.objective,
+        )
+        return Launch(key=AttemptKey(trial.number, attempt), environment=variables)
+
+    _EFFECTS: Final[Mapping[type, Callable[..., Any]]] = {
+        ClaimTrial: _claim_trial,
+        AskTrial: _ask_trial,
+        ClaimAttempt: _claim_attempt,
+        StartAttempt: _start_attempt,
+        StopAttempt: _stop_attempt,
+        ConcludeAttempt: _conclude_attempt,
+        TellTrial: _tell_trial,
+        ReleaseAttempt: _release_attempt,
+        DecideEnd: _decide_end,
+        ExpireStudy: _expire,
+    }
+
+
+def library_versions() -> Mapping[str, str]:
+    """Versions of the libraries on which a suggestion depends; those that are not installed are absent."""
+    found = {}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

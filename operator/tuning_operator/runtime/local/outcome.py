@@ -1,0 +1,95 @@
+"""How a local attempt ended, from its exit code and its result file. Pure."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tuning_operator.api.contract import EXIT_CONFIGURATION, EXIT_INTERRUPTED, Result, ResultError, parse_result
+from tuning_operator.engine.facts import Ended, Outcome
+
+_TAIL_LINES: Final = 5
+_TAIL_CHARACTERS: Final = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExitRecord:
+    """What the shim wrote at the end of a trial's process."""
+
+    started_at: float
+    ended_at: float
+    code: int | None = None  # negative: the signal that ended it
+    error: str | None = None  # it could not be started
+    stopped: bool = False  # it was asked to stop before it ended
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> ExitRecord:
+        """The record as the shim's JSON file holds it."""
+        return cls(**document)
+
+
+def ended(record: ExitRecord, *, result_text: str, log_tail: str) -> Ended:
+    """How the attempt ended.
+
+    Args:
+        record: what the shim saw.
+        result_text: content of the result file, empty when the trial wrote none.
+        log_tail: the last part of what it printed, which explains a failure.
+    """
+    outcome, reason, message = Outcome.FAILED, "ExitCode", last_lines(log_tail)
+    match record:
+        case ExitRecord(error=str(error)):
+            outcome, reason = Outcome.CONFIGURATION, "CommandNotStarted"
+            message = f"{error}; mend command in spec.trial.template"
+        case ExitRecord(code=0):
+            return _completed(record, result_text)
+        case ExitRecord(stopped=True):
+            outcome, reason, message = Outcome.DISRUPTED, "Interrupted", "asked to stop"
+        case ExitRecord(code=code) if code == EXIT_INTERRUPTED:
+            outcome, reason = Outcome.DISRUPTED, "Interrupted"
+        case ExitRecord(code=code) if code == EXIT_CONFIGURATION:
+            outcome, reason = Outcome.CONFIGURATION, "ConfigurationError"
+        case ExitRecord(code=int(code)) if code < 0:
+            reason, message = "Signal", _sentence(f"ended by {_signal_name(-code)}", message)
+        case ExitRecord(code=code):
+            message = _sentence(f"exit code {code}", message)
+    return Ended(outcome=outcome, at=record.ended_at, reason=reason, message=message)
+
+
+def _sentence(what: str, tail: str) -> str:
+    return f"{what}: {tail}" if tail else what
+
+
+def lost(at: float) -> Ended:
+    """The end of an attempt that left no record: the machine went down, or somebody killed the shim."""
+    return Ended(outcome=Outcome.DISRUPTED, at=at, reason="Lost", message="its process is gone and left no record")
+
+
+def last_lines(log_tail: str) -> str:
+    """The last few lines that say something, for a message."""
+    lines = [line.strip() for line in log_tail.splitlines() if line.strip()]
+    return " | ".join(lines[-_TAIL_LINES:])[-_TAIL_CHARACTERS:]
+
+
+def _completed(record: ExitRecord, result_text: str) -> Ended:
+    try:
+        result = parse_result(result_text) if result_text.strip() else Result(metrics={}, pruned=False)
+    except ResultError as error:
+        return Ended(outcome=Outcome.FAILED, at=record.ended_at, reason="ResultInvalid", message=str(error))
+    return Ended(
+        outcome=Outcome.SUCCEEDED,
+        at=record.ended_at,
+        reason="Completed",
+        message=result.message or "",
+        metrics=result.metrics,
+        pruned=result.pruned,
+    )
+
+
+def _signal_name(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    return f"{name}, perhaps for want of memory" if number == signal.SIGKILL else name
