@@ -1,1 +1,9 @@
-"""A study told in one HTML file."""
+"""A study told in one HTML file.
+
+The file is made by a process of its own (`python -m tuning_operator.report`), because the main process imports
+neither Optuna nor numpy. What stands here is the parent's side.
+"""
+
+from tuning_operator.report.launch import ReportFailed, write
+
+__all__ = ["ReportFailed", "write"]

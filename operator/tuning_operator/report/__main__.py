@@ -1,0 +1,80 @@
+"""Writes the report of a study: the process that `tuning_operator.report.write` starts."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import TypeVar
+
+import click
+import optuna
+import sqlalchemy
+from pydantic import ValidationError
+
+from tuning_operator.api.status import StudyStatus
+from tuning_operator.api.study import TuningStudy
+from tuning_operator.report.launch import DATABASE_VARIABLE
+from tuning_operator.report.page import render
+from tuning_operator.report.record import StudyRecord
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_Model = TypeVar("_Model", StudyStatus, TuningStudy)
+
+
+@click.command(context_settings={"max_content_width": 100})
+@click.option("--database", required=True, envvar=DATABASE_VARIABLE, show_envvar=True, help="URL, as SQLAlchemy reads it.")
+@click.option("--study", "name", required=True, help="The study's name in the database.")
+@click.option("--result", required=True, type=_FILE, help="The study's status, as JSON.")
+@click.option("--manifest", required=True, type=_FILE, help="The study as its user stated it, as JSON.")
+@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+def main(*, database: str, name: str, result: Path, manifest: Path, output: Path) -> None:
+    """Write the report of a study into one HTML file."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    record = StudyRecord(
+        manifest=_read(manifest, TuningStudy),
+        status=_read(result, StudyStatus),
+        study=_load(database, name),
+    )
+    _replace(output, render(record))
+
+
+def _read(path: Path, model: type[_Model]) -> _Model:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise click.ClickException(f"{path} is not a {model.__name__}: {where}: {first['msg']}") from None
+
+
+def _load(database: str, name: str) -> optuna.Study:
+    try:
+        # The report only reads: it must create neither tables nor, as SQLite would, the file itself.
+        url = sqlalchemy.make_url(database)
+        if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+            raise click.ClickException(f"the database file {url.database} does not exist; check --database")
+        storage = optuna.storages.RDBStorage(database, skip_table_creation=True)
+        return optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        raise click.ClickException(f"study {name!r} is not in the database; check --study and --database") from None
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+        cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise click.ClickException(f"the database cannot be read: {cause}; check --database") from None
+
+
+def _replace(output: Path, text: str) -> None:
+    """Write the file whole or not at all: a reader may have the old one open."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f".{output.name}.partial")
+    try:
+        # A container's last words may hold what UTF-8 cannot.
+        partial.write_text(text, encoding="utf-8", errors="replace")
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m tuning_operator.report")
