@@ -61,7 +61,8 @@ class TrainingState:
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """Row numbers of this epoch's remaining steps; the last one may have fewer than `size`."""
-        yield from torch.split(self._order[self._row :], size)
+        for row in range(self._row, self._rows, size):
+            yield self._order[row : row + size]
 
     def end_step(self, batch: Tensor, loss: Tensor) -> None:
         """Count a step; `loss` is the batch's mean."""
