@@ -27,18 +27,55 @@ class Row:
 ROWS: Final = (
     Row("exit 0 with a result succeeds", {"code": 0}, Outcome.SUCCEEDED, "Completed", result='{"a": 0.5}', metrics={"a": 0.5}),
     Row("exit 0 without a result has no metrics", {"code": 0}, Outcome.SUCCEEDED, "Completed"),
-    Row("exit 0 while being stopped keeps its result", {"code": 0, "stopped": True}, Outcome.SUCCEEDED, "Completed", result='{"a": 1}', metrics={"a": 1.0}),
-    Row("a result that is no JSON is a failure that says so", {"code": 0}, Outcome.FAILED, "ResultInvalid", says="JSON", result="a=0.5"),
+    Row(
+        "exit 0 while being stopped keeps its result",
+        {"code": 0, "stopped": True},
+        Outcome.SUCCEEDED,
+        "Completed",
+        result='{"a": 1}',
+        metrics={"a": 1.0},
+    ),
+    Row(
+        "a result that is no JSON is a failure that says so",
+        {"code": 0},
+        Outcome.FAILED,
+        "ResultInvalid",
+        says="JSON",
+        result="a=0.5",
+    ),
     Row("exit 75 is an interruption, not a failure", {"code": 75}, Outcome.DISRUPTED, "Interrupted"),
     Row("exit 78 is the study's fault", {"code": 78}, Outcome.CONFIGURATION, "ConfigurationError", says="negative loss"),
-    Row("any other exit code is a failure with its last words", {"code": 1}, Outcome.FAILED, "ExitCode", says="exit code 1: epoch 1 | epoch 2 | ValueError"),
-    Row("ending by SIGTERM when asked to stop is an interruption", {"code": -15, "stopped": True}, Outcome.DISRUPTED, "Interrupted"),
+    Row(
+        "any other exit code is a failure with its last words",
+        {"code": 1},
+        Outcome.FAILED,
+        "ExitCode",
+        says="exit code 1: epoch 1 | epoch 2 | ValueError",
+    ),
+    Row(
+        "ending by SIGTERM when asked to stop is an interruption",
+        {"code": -15, "stopped": True},
+        Outcome.DISRUPTED,
+        "Interrupted",
+    ),
     Row("a failure while being stopped is an interruption", {"code": 1, "stopped": True}, Outcome.DISRUPTED, "Interrupted"),
-    Row("ending by SIGKILL unasked is a failure", {"code": -9}, Outcome.FAILED, "Signal", says="SIGKILL, perhaps for want of memory"),
+    Row(
+        "ending by SIGKILL unasked is a failure",
+        {"code": -9},
+        Outcome.FAILED,
+        "Signal",
+        says="SIGKILL, perhaps for want of memory",
+    ),
     Row("ending by SIGSEGV is a failure", {"code": -11}, Outcome.FAILED, "Signal", says="SIGSEGV"),
     Row("a signal without a name has its number", {"code": -63}, Outcome.FAILED, "Signal", says="signal 63"),
-    Row("a command that is not there is the study's fault", {"error": "train.sh: No such file"}, Outcome.CONFIGURATION, "CommandNotStarted", says="mend command"),
-)  # fmt: skip
+    Row(
+        "a command that is not there is the study's fault",
+        {"error": "train.sh: No such file"},
+        Outcome.CONFIGURATION,
+        "CommandNotStarted",
+        says="mend command",
+    ),
+)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.sentence for row in ROWS])
