@@ -144,6 +144,8 @@ class Gateway:
             raise web.HTTPRequestTimeout(
                 text=f"the body did not arrive within {self._patience.body:g} s; send it again"
             ) from None
+        except (ConnectionError, web.RequestPayloadError):
+            raise web.HTTPBadRequest(text="the body broke off or is not encoded as its headers say; send it again") from None
         return bytes(body)
 
 
