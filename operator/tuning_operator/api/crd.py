@@ -71,8 +71,8 @@ def _root() -> Schema:
         "type": "object",
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"description": f"{GROUP}/{VERSION}.", "type": "string"},
-            "kind": {"description": f"{KIND}.", "type": "string"},
+            "apiVersion": {"description": properties["apiVersion"]["description"], "type": "string"},
+            "kind": {"description": properties["kind"]["description"], "type": "string"},
             "metadata": {"type": "object", "properties": {"name": name}},
             "spec": properties["spec"],
             "status": properties["status"],

@@ -31,6 +31,10 @@ __all__ = [
 
 METRIC_NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_./-]{0,62}$"
 MetricName = Annotated[str, Field(pattern=METRIC_NAME_PATTERN, max_length=63)]
+LABEL_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+"""A DNS label (RFC 1123), as the names of Jobs and Pods that are made from it."""
+Label = Annotated[str, Field(pattern=LABEL_PATTERN, max_length=63)]
+
 Direction = Literal["maximize", "minimize"]
 SamplerName = Literal["auto", "random", "grid", "qmc", "tpe", "gp", "cmaes"]
 
@@ -152,17 +156,17 @@ class ObjectMeta(ApiModel):
 
     model_config = ApiModel.model_config | {"extra": "ignore"}
 
-    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", max_length=63)
-    namespace: str = Field(default="default", max_length=63)
-    uid: str = ""
-    generation: int = 1
+    name: Label = Field(description="Name of the study.")
+    namespace: Label = Field(default="default", description="Where its trials run.")
+    uid: str = Field(default="", max_length=128, description="Tells it from an earlier study of the same name.")
+    generation: int = Field(default=1, ge=0, description="Counts changes of the spec.")
 
 
 class TuningStudy(ApiModel):
-    """The resource."""
+    """A search for the best hyperparameters of a training, and what it found."""
 
-    api_version: Literal["tuningstudy.dev/v1alpha1"]
-    kind: Literal["TuningStudy"]
-    metadata: ObjectMeta
-    spec: StudySpec
-    status: StudyStatus | None = None
+    api_version: Literal["tuningstudy.dev/v1alpha1"] = Field(description="Version of this API.")
+    kind: Literal["TuningStudy"] = Field(description="Kind of the object.")
+    metadata: ObjectMeta = Field(description="Its name and where it lives.")
+    spec: StudySpec = Field(description="What is searched, how, with what and for how long.")
+    status: StudyStatus | None = Field(default=None, description="What is known of the study now.")
