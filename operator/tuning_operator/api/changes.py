@@ -47,7 +47,7 @@ def _differences(old: Any, new: Any, field: str) -> Iterator[tuple[str, Any, Any
         case Mapping(), Mapping():
             for name in dict.fromkeys([*old, *new]):
                 yield from _differences(old.get(name, _ABSENT), new.get(name, _ABSENT), _below(field, name))
-        case list(), list() if (before := _by_name(old)) and (after := _by_name(new)):
+        case list(), list() if (before := _by_name(old)) is not None and (after := _by_name(new)) is not None:
             yield from _differences(before, after, field)
             if before.keys() == after.keys() and [*before] != [*after]:
                 yield field, [item["name"] for item in old], [item["name"] for item in new]

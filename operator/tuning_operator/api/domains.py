@@ -78,15 +78,6 @@ _RANGE_RULES: Final[tuple[Rule[_Range], ...]] = (
         ),
     ),
     rule(
-        lambda r: r.step is None or r.min >= r.max or r.step <= r.max - r.min,
-        Cel(
-            rule="!has(self.step) || self.min >= self.max || self.step <= self.max - self.min",
-            message="step %s is above the distance from min %s to max %s; make it smaller",
-            quotes=("step", "min", "max"),
-            field="step",
-        ),
-    ),
-    rule(
         lambda r: r.default is None or r.min >= r.max or r.min <= r.default <= r.max,
         Cel(
             rule="!has(self.default) || self.min >= self.max || (self.min <= self.default && self.default <= self.max)",
@@ -97,6 +88,7 @@ _RANGE_RULES: Final[tuple[Rule[_Range], ...]] = (
     ),
 )
 
+_WIDE_STEP: Final = "step %s is above the distance from min %s to max %s; make it smaller"
 _OFF_STEP: Final = "default %s is not min %s plus whole steps of %s; move it or change step"
 
 
@@ -128,6 +120,15 @@ class FloatRange(ApiModel):
 
     RULES = (
         *_RANGE_RULES,
+        rule(
+            lambda r: r.step is None or r.min >= r.max or r.step <= (r.max - r.min) * (1 + _STEP_TOLERANCE),
+            Cel(
+                rule="!has(self.step) || self.min >= self.max || self.step <= (self.max - self.min) * 1.000001",
+                message=_WIDE_STEP,
+                quotes=("step", "min", "max"),
+                field="step",
+            ),
+        ),
         rule(
             lambda r: r.step is None or (-r.step * _MOST_STEPS <= r.min and r.max <= r.step * _MOST_STEPS),
             Cel(
@@ -181,6 +182,15 @@ class IntRange(ApiModel):
 
     RULES = (
         *_RANGE_RULES,
+        rule(
+            lambda r: r.step is None or r.min >= r.max or r.step <= r.max - r.min,
+            Cel(
+                rule="!has(self.step) || self.min >= self.max || self.step <= self.max - self.min",
+                message=_WIDE_STEP,
+                quotes=("step", "min", "max"),
+                field="step",
+            ),
+        ),
         rule(
             _default_keeps_step,
             Cel(

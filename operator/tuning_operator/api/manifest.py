@@ -128,9 +128,9 @@ def _as_json(value: object, location: Location) -> Any:
             return int(value) if value.is_integer() and abs(value) < _WHOLE_BELOW else value
         case float() if passed_through:
             raise _not_json(location, f"{shown(value)} is not finite; write a number")
-        case str() if not _is_unicode(value):
-            raise _not_json(location, "has half of a character (a lone surrogate); write the whole one")
-        case str() | bool() | int() | float() | None:
+        case str():
+            return _whole(value, location)
+        case bool() | int() | float() | None:
             return value
         case _:
             raise _not_json(location, f"has the YAML tag of a {type(value).__name__}; remove the tag")
@@ -138,20 +138,20 @@ def _as_json(value: object, location: Location) -> Any:
 
 def _key(key: object, location: Location) -> str:
     match key:
-        case str() if _is_unicode(key):
-            return key
+        case str():
+            return _whole(key, location)
         case bool() | int() | float():
             return json.dumps(key)
         case _:
             raise _not_json(location, f"has the key {key!r}; use words as keys")
 
 
-def _is_unicode(text: str) -> bool:
+def _whole(text: str, location: Location) -> str:
+    """The text with pairs of surrogates, as JSON writes characters beyond 16 bits, joined; ruamel.yaml leaves them apart."""
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise _not_json(location, "has half of a character (a lone surrogate); write the whole one") from None
 
 
 def _not_json(location: Location, message: str) -> ManifestError:

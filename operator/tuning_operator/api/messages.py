@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -37,14 +38,15 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> tuple[Problem
 
 def field_path(location: tuple[str | int, ...]) -> str:
     """A place as people write it: ``spec.parameters[2].float``."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).removeprefix(".")
+    words = (f".{step}" if isinstance(step, str) and step.isprintable() else f"[{step!r}]" for step in location)
+    return "".join(words).removeprefix(".")
 
 
 def shown(value: object) -> str:
-    """A value in a message: short, words in quotes, containers by their kind."""
+    """A value in a message: short, on one line, words in quotes, containers by their kind."""
     match value:
         case str():
-            return f"'{value if len(value) <= _MOST_SHOWN else value[:_MOST_SHOWN] + '...'}'"
+            return repr(value if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]}...")
         case Mapping():
             return "a mapping"
         case list() | tuple():
@@ -78,8 +80,11 @@ def _translated(details: ErrorDetails, model: type[BaseModel]) -> Iterator[Probl
             yield Problem(field, f"{shown(details['input'])} is not possible: {details['msg']}")
 
 
+_schema = functools.cache(structural)
+
+
 def _schema_at(model: type[BaseModel], location: tuple[str | int, ...]) -> Mapping[str, Any]:
-    schema: Mapping[str, Any] = structural(model)
+    schema: Mapping[str, Any] = _schema(model)
     for step in location:
         schema = schema["items"] if isinstance(step, int) else schema["properties"][step]
     return schema
