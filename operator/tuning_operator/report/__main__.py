@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +14,7 @@ from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import TuningStudy
 from tuning_operator.report.launch import DATABASE_VARIABLE
 from tuning_operator.report.page import render
+from tuning_operator.report.quiet import quiet_optuna
 from tuning_operator.report.record import StudyRecord
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -30,14 +29,14 @@ _Model = TypeVar("_Model", StudyStatus, TuningStudy)
 @click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
 def main(*, database: str, name: str, result: Path, manifest: Path, output: Path) -> None:
     """Write the report of a study into one HTML file."""
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
-    record = StudyRecord(
-        manifest=_read(manifest, TuningStudy),
-        status=_read(result, StudyStatus),
-        study=_load(database, name),
-    )
-    _replace(output, render(record))
+    with quiet_optuna():
+        record = StudyRecord(
+            manifest=_read(manifest, TuningStudy),
+            status=_read(result, StudyStatus),
+            study=_load(database, name),
+        )
+        text = render(record)
+    _replace(output, text)
 
 
 def _read(path: Path, model: type[_Model]) -> _Model:
@@ -59,9 +58,14 @@ def _load(database: str, name: str) -> optuna.Study:
         return optuna.load_study(study_name=name, storage=storage)
     except KeyError:
         raise click.ClickException(f"study {name!r} is not in the database; check --study and --database") from None
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
-        cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise click.ClickException(f"the database cannot be read: {cause}; check --database") from None
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:
+        raise click.ClickException(f"the database cannot be read: {_cause(error)}; check --database") from None
+
+
+def _cause(error: BaseException) -> str:
+    """The driver's own words, which SQLAlchemy and Optuna wrap."""
+    inner = getattr(error, "orig", None) or error.__cause__
+    return _cause(inner) if inner else str(error).strip().splitlines()[0]
 
 
 def _replace(output: Path, text: str) -> None:

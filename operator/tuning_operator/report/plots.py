@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,14 +12,18 @@ from optuna import visualization
 from optuna.importance import PedAnovaImportanceEvaluator
 
 from tuning_operator.report import figures
+from tuning_operator.report.quiet import quiet_optuna
 from tuning_operator.report.record import StudyRecord, TrialRow
-from tuning_operator.report.words import count, listed, score
+from tuning_operator.report.words import count, listed, score, shortened
 
 _MOST_PARAMETERS: Final = 12
 """More axes or panels than this cannot be read; the most important ones are shown."""
 
 _MOST_POINTS: Final = 1_000
 """Most trials in a plot that draws each of them several times; a browser draws these in a second or two."""
+
+_MOST_LINES: Final = 300
+"""Parallel coordinates of more trials are a carpet."""
 
 _MOST_CURVES: Final = 100
 
@@ -57,23 +59,10 @@ class Section:
 
 def sections(record: StudyRecord) -> tuple[Section, ...]:
     """Every plot of the report, in the order a reader asks for them."""
-    with _quiet_optuna():
+    with quiet_optuna():
         importance, leading = _importance(record)
         parts = (_history(record), importance, _parallel(record, leading), _slices(record, leading), _intermediate(record))
     return tuple(part for part in parts if part is not None)
-
-
-@contextlib.contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Optuna's warnings and log lines are for people at a notebook; the report says the same in its own sentences."""
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        optuna.logging.set_verbosity(level)
 
 
 def _too_little(record: StudyRecord) -> str | None:
@@ -92,11 +81,9 @@ def _history(record: StudyRecord) -> Section:
     if too_little:
         return Section(key="history", title=title, lead=too_little)
     metric = record.objective.metric
-    view = record.view({row.number for row in record.scored})
-    drawn = visualization.plot_optimization_history(view, target_name=metric)
-    figure = figures.history(
-        drawn, metric=metric, baseline=record.status.baseline, runs=[(row.number, row.value) for row in record.baseline]
-    )
+    drawn = visualization.plot_optimization_history(record.view({row.number for row in record.scored}))
+    runs = [(row.number, row.value) for row in record.baseline]
+    figure = figures.history(drawn, metric=shortened(metric), baseline=record.status.baseline, runs=runs)
     lead = f"Each dot is a trial; the line is the best {metric} so far."
     if record.status.baseline:
         lead += " The dashed line is what the defaults reach on average: dots on its good side beat them."
@@ -136,7 +123,6 @@ def _importance(record: StudyRecord) -> tuple[Section, list[str]]:
         record.view({row.number for row in record.scored}),
         evaluator=PedAnovaImportanceEvaluator(target_quantile=share),
         params=varying,
-        target_name=record.objective.metric,
     )
     shares = dict(zip(reversed(drawn.data[0].y), reversed(drawn.data[0].x), strict=True))
     lead = f"How much each parameter decides whether a trial is among the best {share:.0%} (PED-ANOVA); the shares add up to 1."
@@ -160,10 +146,12 @@ def _parallel(record: StudyRecord, leading: list[str]) -> Section:
     reason = _too_little(record) or _nothing_varied(leading)
     if reason:
         return Section(key="parallel", title=title, lead=reason)
-    rows = _thinned(record)
+    rows = _thinned(record, most=_MOST_LINES)
     names = sorted(leading)
     metric = record.objective.metric
-    drawn = visualization.plot_parallel_coordinate(record.view({row.number for row in rows}), params=names, target_name=metric)
+    drawn = visualization.plot_parallel_coordinate(
+        record.view({row.number for row in rows}), params=names, target_name=shortened(metric)
+    )
     partial = [name for name in names if any(name not in row.parameters for row in rows)]
     figure = figures.parallel(
         drawn, minimize=record.objective.direction == "minimize", partial=[names.index(name) + 1 for name in partial]
@@ -187,7 +175,7 @@ def _slices(record: StudyRecord, leading: list[str]) -> Section:
     reason = _too_little(record) or _nothing_varied(leading)
     if reason:
         return Section(key="slices", title=title, lead=reason)
-    rows = _thinned(record)
+    rows = _thinned(record, most=_MOST_POINTS)
     view = record.view({row.number for row in rows})
     lead = "Each dot is a trial: grey ones came early, blue ones late. The diamond is the best."
     if record.status.baseline:
@@ -198,7 +186,7 @@ def _slices(record: StudyRecord, leading: list[str]) -> Section:
 
 def _slice(record: StudyRecord, view: optuna.Study, name: str) -> Plot:
     metric, best = record.objective.metric, record.status.best
-    drawn = visualization.plot_slice(view, params=[name], target_name=metric)
+    drawn = visualization.plot_slice(view, params=[name])
     shown = view.trials[best.trial].params.get(name) if best else None
     marked = (shown, best.value) if best and shown is not None else None
     figure = figures.slice_of(drawn, best=marked, baseline=record.status.baseline, span=_span(record))
@@ -238,22 +226,20 @@ def _intermediate(record: StudyRecord) -> Section | None:
     title, metric, best = "How each trial learned", record.objective.metric, record.status.best
     shown = _evenly(reporting, _MOST_CURVES, first=best.trial if best else None)
     drawn = visualization.plot_intermediate_values(record.view({row.number for row in shown}))
-    figure = figures.intermediate(
-        drawn, rows={row.number: row for row in shown}, metric=metric, best=best.trial if best else None
-    )
-    lead = (
-        f"{metric} as each trial reported it, step by step. Blue is the best trial, orange the defaults, dotted a pruned trial."
-    )
+    by_number = {row.number: row for row in shown}
+    figure = figures.intermediate(drawn, rows=by_number, metric=shortened(metric), best=best.trial if best else None)
+    lead = f"{metric} as each trial reported it, step by step."
+    lead += " Blue is the best trial, orange the defaults, dotted a pruned trial."
     if len(shown) < len(reporting):
         lead += f" Of {len(reporting):,} trials {len(shown):,} are shown."
     plot = Plot(title=title, description=f"{metric} against the step, for {count(len(shown), 'trial')}.", figure=figure)
     return Section(key="intermediate", title=title, lead=lead, plots=(plot,))
 
 
-def _thinned(record: StudyRecord) -> list[TrialRow]:
+def _thinned(record: StudyRecord, *, most: int) -> list[TrialRow]:
     """The trials to draw: all, or evenly from best to worst where there are too many."""
     ranked = sorted(record.scored, key=_value, reverse=record.objective.direction == "maximize")
-    return _evenly(ranked, _MOST_POINTS)
+    return _evenly(ranked, most)
 
 
 def _value(row: TrialRow) -> float:

@@ -35,7 +35,7 @@ def gained(gain: float, *, value: float) -> str:
     """A difference, to as many decimals as the value it led to, with a true minus sign."""
     _, _, decimals = score(value).partition(".")
     text = f"{gain:.{len(decimals)}f}" if decimals.isdecimal() and round(gain, len(decimals)) else number(gain)
-    return text.replace("-", "\N{MINUS SIGN}", 1)
+    return f"\N{MINUS SIGN}{text[1:]}" if text.startswith("-") else text
 
 
 def duration(seconds: float) -> str:

@@ -33,6 +33,8 @@ ENDED = datetime(2026, 11, 23, 11, 42, tzinfo=UTC)
 
 LAST_WORDS = "the container was killed at its memory limit of 4Gi\nlast step 3"
 
+BREAKOUT = "</script><img src=x onerror=alert(1)>"
+
 SIX_PARAMETERS: list[dict[str, Any]] = [
     {"name": "learning_rate", "float": {"min": 1e-5, "max": 1e-1, "scale": "log", "default": 1e-3}},
     {"name": "batch_size", "int": {"min": 16, "max": 256, "scale": "log", "default": 64}},
@@ -102,7 +104,7 @@ def status_of(study: optuna.Study, spec: StudySpec, ending: tuple[str, str]) -> 
     """The status that belongs to these trials."""
     baseline, best = _baseline(study), _best(study, spec)
     gain = None if baseline is None or best is None else best.value - baseline.value
-    search = [t for t in study.trials if t.user_attrs["tuning:role"] == "search"]
+    search = [t for t in study.trials if t.user_attrs.get("tuning:role") == "search"]
     succeeded = best is not None
     reason, message = ending
     return StudyStatus(
@@ -155,6 +157,19 @@ def realistic(*, storage: str | None = None, search_trials: int = 25) -> StudyRe
     return record(trials, spec=spec, storage=storage)
 
 
+def hostile() -> StudyRecord:
+    """Choices, last words and a parameter of another program that try to break out of the page."""
+    choices = (BREAKOUT, f"{BREAKOUT}2", "plain")
+    spec = study_spec(parameters=[{"name": "choice", "categorical": {"choices": choices, "default": BREAKOUT}}])
+    trials = uniform_trials(spec, [0.9, 0.8, 0.7, 0.85], lambda i: {"choice": choices[i % 3]})
+    trials.append(trial({"choice": "plain"}, spec=spec, state=TrialState.FAIL, reason=BREAKOUT, message=BREAKOUT, number=4))
+    trials += [
+        optuna.trial.create_trial(value=value, params={BREAKOUT: value}, distributions={BREAKOUT: FloatDistribution(0, 1)})
+        for value in (0.6, 0.5)
+    ]
+    return record(trials, spec=spec, ending=("MaxTrialsReached", BREAKOUT))
+
+
 def uniform_trials(spec: StudySpec, scores: Sequence[float | None], make: Callable[[int], Values]) -> list[FrozenTrial]:
     """Search trials with these scores; None is a trial that failed."""
     states = [TrialState.FAIL if score is None else TrialState.COMPLETE for score in scores]
@@ -175,7 +190,7 @@ def _distribution(domain: Domain) -> BaseDistribution:
 
 
 def _baseline(study: optuna.Study) -> BaselineStatus | None:
-    values = [t.value for t in study.trials if t.user_attrs["tuning:role"] == "baseline" and t.value is not None]
+    values = [t.value for t in study.trials if t.user_attrs.get("tuning:role") == "baseline" and t.value is not None]
     if not values:
         return None
     stddev = statistics.stdev(values) if len(values) > 1 else None
@@ -187,7 +202,7 @@ def _best(study: optuna.Study, spec: StudySpec) -> BestTrial | None:
     scored = [
         (sign * t.value, t)
         for t in study.trials
-        if t.state is TrialState.COMPLETE and t.user_attrs["tuning:role"] == "search" and t.value is not None
+        if t.state is TrialState.COMPLETE and t.user_attrs.get("tuning:role") == "search" and t.value is not None
     ]
     if not scored:
         return None
