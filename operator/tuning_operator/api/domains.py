@@ -20,8 +20,9 @@ CHOICE_PATTERN: Final = r"^[^\x00-\x1f\x7f]+$"
 """A choice becomes an environment variable and a word of a command line."""
 Choice = Annotated[str, Field(pattern=CHOICE_PATTERN, min_length=1, max_length=128)]
 
-# No value of a float parameter is larger: differences of two must stay finite.
-_FLOAT_LIMIT: Final = 1e300
+# Within int64: the API server reads `min: 0` as an integer, and then compares it with a bound that it made an int64 too,
+# so that one of 1e300 would refuse every whole number.
+_FLOAT_LIMIT: Final = 1e18
 # Whole numbers up to here are exact as floats too, which is what samplers compute with.
 _INT_LIMIT: Final = 2**53
 

@@ -114,6 +114,12 @@ def test_defaults_are_in_the_schema_and_hold_no_nulls() -> None:
     assert all(node["default"] is not None for node in NODES.values() if "default" in node)
 
 
+def test_every_bound_is_an_int64_as_the_api_server_makes_it_one_to_compare_it_with_a_whole_number() -> None:
+    bounds = [node[side] for node in NODES.values() for side in ("minimum", "maximum") if side in node]
+    assert min(bounds) >= -(2**63)
+    assert max(bounds) < 2**63
+
+
 def test_numbers_have_a_format_and_bounds_as_openapi_writes_them() -> None:
     assert at(".spec.parameters[].float.step") | {"description": ""} == {
         "description": "",
@@ -121,7 +127,7 @@ def test_numbers_have_a_format_and_bounds_as_openapi_writes_them() -> None:
         "format": "double",
         "minimum": 0,
         "exclusiveMinimum": True,
-        "maximum": 1e300,
+        "maximum": 1e18,
     }
     assert at(".spec.budget.maxTrials")["format"] == "int32"
     assert at(".spec.parameters[].int.min")["format"] == "int64"
