@@ -56,6 +56,10 @@ class StudyDirectory:
         """What the run had to say besides its progress."""
         return self.root / "run.log"
 
+    def create(self) -> None:
+        """Make the directory where it is missing."""
+        self.root.mkdir(parents=True, exist_ok=True)
+
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Hold the directory for this process.
@@ -63,7 +67,6 @@ class StudyDirectory:
         Raises:
             DirectoryInUseError: another process holds it.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:

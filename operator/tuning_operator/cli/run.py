@@ -39,7 +39,7 @@ async def run_study(study: TuningStudy, output: Path, *, parallelism: int | None
         ManifestError, StoreError, DirectoryInUseError: it cannot be run so.
     """
     directory = StudyDirectory(output)
-    output.mkdir(parents=True, exist_ok=True)
+    directory.create()
     with _logging_to(directory.log_file):
         async with open_session(study, directory, parallelism=parallelism) as session:
             with _interrupts(session, console), shown(console, f"study {study.metadata.name}") as progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from tuning_operator.cli.directory import StudyDirectory, local_identity
 from tuning_operator.controller.desk import StudyDesk
 from tuning_operator.controller.loop import run_until_at_rest
 from tuning_operator.controller.study import Parts, StudyController
-from tuning_operator.engine.facts import SamplerChoice, StudyFacts
+from tuning_operator.engine.facts import SamplerChoice, StudyFacts, Trial
 from tuning_operator.gateway.desk import AttemptRef
 from tuning_operator.gateway.server import Gateway
 from tuning_operator.gateway.tokens import LocalTokens
@@ -98,10 +98,11 @@ async def open_session(
         choice = await asyncio.to_thread(_settle_spec, ledger, stored, spec)
         searcher = SearchPool(processes=1)
         stack.push_async_callback(searcher.close)
-        await gateway.start()
-        stack.push_async_callback(gateway.close)
+        # Closed in reverse: the runtime first, then the gateway, and the desk once nobody brings anything any more.
         desk.start()
         stack.push_async_callback(desk.close)
+        await gateway.start()
+        stack.push_async_callback(gateway.close)
         credentials = Credentials(
             endpoint=gateway.endpoint,
             issue=lambda attempt: tokens.issue(_ref(key, attempt)),
@@ -126,7 +127,7 @@ async def open_session(
 def _settle_spec(ledger: Ledger, stored: StoredStudy, spec: StudySpec) -> SamplerChoice:
     """Refuse changes of what is frozen, store the spec of this run, and resolve the sampler once."""
     before = StudySpec.model_validate_json(stored.spec_json)
-    changes = frozen_changes(before, spec) if stored.trials else ()
+    changes = _refused_changes(before, spec, stored.trials)
     if changes:
         raise ManifestError([Problem("", change) for change in changes])
     if before != spec:
@@ -136,6 +137,15 @@ def _settle_spec(ledger: Ledger, stored: StoredStudy, spec: StudySpec) -> Sample
     choice = choose(spec)
     ledger.save_choice(choice)
     return choice
+
+
+def _refused_changes(before: StudySpec, spec: StudySpec, trials: Sequence[Trial]) -> tuple[str, ...]:
+    """Changes that would mix what cannot be compared. A container that gave no result yet may still be mended."""
+    if not trials:
+        return ()
+    if not any(trial.finished for trial in trials):
+        spec = spec.model_copy(update={"trial": before.trial})
+    return frozen_changes(before, spec)
 
 
 def _with_parallelism(spec: StudySpec, parallelism: int | None) -> StudySpec:

@@ -86,8 +86,10 @@ def _states(facts: StudyFacts) -> Mapping[ConditionType, _State]:
     succeeded = done and verdict is not None and verdict.succeeded
     reason, message = (verdict.reason, verdict.message) if verdict and done else ("NotFinished", "")
     return {
-        "Succeeded": _State(_bool(succeeded), reason, message),
-        "Failed": _State(_bool(done and not succeeded), reason, message),
+        "Succeeded": _State("True", reason, message) if succeeded else _State("False", "StudyFailed" if done else reason),
+        "Failed": _State("True", reason, message)
+        if done and not succeeded
+        else _State("False", "StudySucceeded" if done else reason),
         "Finished": _State(_bool(done), reason, message),
         "Suspended": _State(_bool(suspended), "SuspendedByUser" if suspended else "NotSuspended"),
         "Reconciling": _State(_bool(not (done or suspended or stalled)), _progress_reason(facts, done=done)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
@@ -254,6 +254,28 @@ def test_disruptions_with_progress_in_between_are_not_counted_together() -> None
         world.end(0, Outcome.DISRUPTED)
     world.settle()
     assert not world.facts.trial(0).finished
+
+
+@pytest.mark.parametrize(
+    ("reason", "state", "word"),
+    [
+        (StopReason.TIMEOUT, TrialState.FAIL, "TimedOut"),
+        (StopReason.STUDY_ENDED, TrialState.FAIL, "StudyEnded"),
+        (StopReason.PRUNED, TrialState.PRUNED, "Pruned"),
+    ],
+)
+def test_a_trial_that_leaves_when_asked_ends_for_the_reason_it_was_asked_whatever_it_calls_that(
+    reason: StopReason, state: TrialState, word: str
+) -> None:
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 1}))
+    world.settle()
+    trial = world.facts.trial(0)
+    world.facts = world.facts.with_trial(
+        trial.with_attempt(replace(trial.last, stop_reason=reason, posted={}, posted_pruned=True))
+    )
+    world.end(0, Outcome.SUCCEEDED, value=None)
+    world.settle()
+    assert (world.facts.trial(0).state, world.facts.trial(0).reason) == (state, word)
 
 
 def test_a_committed_result_outlives_the_loss_of_its_node() -> None:

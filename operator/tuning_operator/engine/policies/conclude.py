@@ -64,10 +64,11 @@ def stopped(ended: Ended, reason: StopReason) -> Ended:
 
 def _settle_success(attempt: Attempt, ended: Ended, metric: str) -> Ended:
     value = ended.metrics.get(metric)
+    if attempt.stop_reason is not None and (value is None or ended.pruned):
+        # It left because we asked: ours is the reason that counts, whatever it calls that.
+        return stopped(ended, attempt.stop_reason)
     if ended.pruned:
         return replace(ended, outcome=Outcome.PRUNED, reason="Pruned")
-    if value is None and attempt.stop_reason is not None:
-        return stopped(ended, attempt.stop_reason)
     if value is None:
         found = ", ".join(sorted(ended.metrics)) or "no metric"
         message = f"the result has {found}, not {metric} of spec.objectives[0].metric; write it into TUNING_RESULT_FILE"
