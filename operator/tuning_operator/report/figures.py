@@ -23,6 +23,9 @@ _BLUE: Final = "#1a7fc4"
 _ORANGE: Final = "#D55E00"
 _GREY: Final = "#8c939d"
 _SCALE: Final = [[0.0, "#9aa1ab"], [0.5, "#669fcc"], [1.0, _BLUE]]
+_MOST_EMPHASIZED: Final = 30
+"""Of more lines, about so many stand out; were all of them half blue, none would."""
+
 _SEVERAL_DECADES: Final = 1.5
 _TRANSPARENT: Final = "rgba(0,0,0,0)"
 
@@ -110,7 +113,8 @@ def parallel(figure: go.Figure, *, minimize: bool, partial: Sequence[int]) -> go
     lines = [trace.to_plotly_json() for trace in figure.data if trace.mode == "lines"]
     lines.sort(key=lambda line: line["y"][0], reverse=minimize)
     # Coloured by rank: a single bad trial would make all others look alike.
-    shares = [rank / (len(lines) - 1) for rank in range(len(lines))]
+    emphasis = max(1.0, len(lines) / _MOST_EMPHASIZED)
+    shares = [(rank / (len(lines) - 1)) ** emphasis for rank in range(len(lines))]
     for line, good, color in zip(lines, shares, sample_colorscale(_SCALE, shares), strict=True):
         line |= {"line": {"color": color, "width": 1 + 1.5 * good}, "opacity": 0.3 + 0.65 * good}
     notes = [note.to_plotly_json() for note in figure.layout.annotations]
@@ -154,6 +158,7 @@ def slice_of(
             marker={"symbol": "diamond-open", "size": 15, "color": _ORANGE, "line": {"width": 2.5}},
             hovertemplate="Best: %{x}, %{y:.5g}<extra></extra>",
             showlegend=False,
+            cliponaxis=False,
         )
     if baseline:
         figure.add_hline(y=baseline.value, line={"color": _ORANGE, "width": 1.5, "dash": "dash"})

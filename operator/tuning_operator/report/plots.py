@@ -27,6 +27,8 @@ _MOST_LINES: Final = 300
 
 _MOST_CURVES: Final = 100
 
+_HISTORY: Final = "How the search went"
+
 _AXIS_WIDTH: Final = 90
 """Pixels that an axis of parallel coordinates and its labels need."""
 
@@ -60,9 +62,15 @@ class Section:
 def sections(record: StudyRecord) -> tuple[Section, ...]:
     """Every plot of the report, in the order a reader asks for them."""
     with quiet_optuna():
-        importance, leading = _importance(record)
-        parts = (_history(record), importance, _parallel(record, leading), _slices(record, leading), _intermediate(record))
-    return tuple(part for part in parts if part is not None)
+        return (*_of_the_search(record), *_intermediate(record))
+
+
+def _of_the_search(record: StudyRecord) -> tuple[Section, ...]:
+    too_little = _too_little(record)
+    if too_little:
+        return (Section(key="history", title=_HISTORY, lead=too_little),)
+    importance, leading = _importance(record)
+    return _history(record), importance, _parallel(record, leading), _slices(record, leading)
 
 
 def _too_little(record: StudyRecord) -> str | None:
@@ -76,10 +84,6 @@ def _too_little(record: StudyRecord) -> str | None:
 
 
 def _history(record: StudyRecord) -> Section:
-    title = "How the search went"
-    too_little = _too_little(record)
-    if too_little:
-        return Section(key="history", title=title, lead=too_little)
     metric = record.objective.metric
     drawn = visualization.plot_optimization_history(record.view({row.number for row in record.scored}))
     runs = [(row.number, row.value) for row in record.baseline]
@@ -90,7 +94,10 @@ def _history(record: StudyRecord) -> Section:
     else:
         lead += " There is no baseline to compare with."
     return Section(
-        key="history", title=title, lead=lead, plots=(Plot(title=title, description=_history_in_words(record), figure=figure),)
+        key="history",
+        title=_HISTORY,
+        lead=lead,
+        plots=(Plot(title=_HISTORY, description=_history_in_words(record), figure=figure),),
     )
 
 
@@ -114,7 +121,7 @@ def _importance(record: StudyRecord) -> tuple[Section, list[str]]:
     """The importances, and the parameters worth showing elsewhere, most important first."""
     title = "Which parameters mattered"
     varying = _varying(record.scored)
-    reason = _too_little(record) or _nothing_to_explain(record, varying)
+    reason = _nothing_to_explain(record, varying)
     if reason:
         return Section(key="importance", title=title, lead=reason), varying[:_MOST_PARAMETERS]
     total = len(record.scored)
@@ -143,7 +150,7 @@ def _nothing_to_explain(record: StudyRecord, varying: list[str]) -> str | None:
 
 def _parallel(record: StudyRecord, leading: list[str]) -> Section:
     title = "What good trials have in common"
-    reason = _too_little(record) or _nothing_varied(leading)
+    reason = _nothing_varied(leading)
     if reason:
         return Section(key="parallel", title=title, lead=reason)
     rows = _thinned(record, most=_MOST_LINES)
@@ -172,7 +179,7 @@ def _parallel(record: StudyRecord, leading: list[str]) -> Section:
 
 def _slices(record: StudyRecord, leading: list[str]) -> Section:
     title = "Parameter by parameter"
-    reason = _too_little(record) or _nothing_varied(leading)
+    reason = _nothing_varied(leading)
     if reason:
         return Section(key="slices", title=title, lead=reason)
     rows = _thinned(record, most=_MOST_POINTS)
@@ -218,11 +225,11 @@ def _left_out(record: StudyRecord, rows: Sequence[TrialRow], leading: list[str])
     return text
 
 
-def _intermediate(record: StudyRecord) -> Section | None:
+def _intermediate(record: StudyRecord) -> tuple[Section, ...]:
     """Learning curves; nothing at all when no trial reported any."""
     reporting = [row for row in record.trials if row.steps and row.state in {"complete", "pruned"}]
     if not reporting:
-        return None
+        return ()
     title, metric, best = "How each trial learned", record.objective.metric, record.status.best
     shown = _evenly(reporting, _MOST_CURVES, first=best.trial if best else None)
     drawn = visualization.plot_intermediate_values(record.view({row.number for row in shown}))
@@ -233,7 +240,7 @@ def _intermediate(record: StudyRecord) -> Section | None:
     if len(shown) < len(reporting):
         lead += f" Of {len(reporting):,} trials {len(shown):,} are shown."
     plot = Plot(title=title, description=f"{metric} against the step, for {count(len(shown), 'trial')}.", figure=figure)
-    return Section(key="intermediate", title=title, lead=lead, plots=(plot,))
+    return (Section(key="intermediate", title=title, lead=lead, plots=(plot,)),)
 
 
 def _thinned(record: StudyRecord, *, most: int) -> list[TrialRow]:

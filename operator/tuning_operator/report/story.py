@@ -123,7 +123,8 @@ def _failures(record: StudyRecord) -> str | None:
         return None
     reasons = Counter(row.reason or "no reason recorded" for row in failed)
     causes = [f"{reason} ({amount})" for reason, amount in reasons.most_common()]
-    return f"{count(len(failed), 'trial')} gave no value: {listed(causes)}. The table of trials has each one's last words."
+    text = f"{count(len(failed), 'trial')} gave no value: {listed(causes)}."
+    return f"{text} The table of trials has their last words." if any(row.message for row in failed) else text
 
 
 def _ending(record: StudyRecord) -> Html:
