@@ -106,7 +106,9 @@ def _renamed(value: Any) -> Any:
 
 def stock_optuna(url: str) -> RDBStorage:
     """Optuna's own storage on the same database."""
-    return RDBStorage(database_url(url).render_as_string(hide_password=False), engine_kwargs={"poolclass": NullPool}, skip_table_creation=True)
+    return RDBStorage(
+        database_url(url).render_as_string(hide_password=False), engine_kwargs={"poolclass": NullPool}, skip_table_creation=True
+    )
 
 
 def assert_stock_optuna_agrees(url: str) -> None:

@@ -13,7 +13,7 @@ from tuning_operator.store.identity import StudyIdentity
 from tuning_operator.store.ledger import Ledger
 from tuning_operator.store.loader import load_study, read_events
 from tuning_operator.store.records import Event, StoredStudy, StudySummary
-from tuning_operator.store.rows import AnyRow
+from tuning_operator.store.rows import AnyRow, forget_deleted_studies
 from tuning_operator.store.tables import studies
 from tuning_operator.store.versions import missing_file, require_current
 
@@ -61,6 +61,7 @@ class Database:
             ConflictError: the study optimizes in the other direction, or its name belongs to another study.
         """
         with self._connections.writing() as connection:
+            forget_deleted_studies(connection)
             taken = _take_over(connection, identity)
             if taken is None:
                 _create(connection, identity, spec_json=spec_json, direction=direction, now=now)

@@ -6,7 +6,7 @@ Held to the real `optuna.distributions` by a test.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -57,8 +57,3 @@ def _highest(domain: FloatRange) -> float:
     low, high, step = (Decimal(str(bound)) for bound in (domain.min, domain.max, domain.step))
     steps, rest = divmod(high - low, step)
     return float(steps * step + low) if rest else domain.max
-
-
-def distributions_of(domains: Mapping[str, Domain]) -> dict[str, str]:
-    """The JSON text of each domain, by parameter name."""
-    return {name: distribution_json(domain) for name, domain in domains.items()}

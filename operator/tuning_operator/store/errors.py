@@ -30,13 +30,6 @@ class SchemaMismatchError(StoreError):
         self.expected = expected
         self.remedy = remedy
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return _mismatch, (self.schema, self.found, self.expected, self.remedy)
-
-
-def _mismatch(schema: str, found: str | None, expected: str, remedy: str) -> SchemaMismatchError:
-    return SchemaMismatchError(schema=schema, found=found, expected=expected, remedy=remedy)
-
 
 class FencedError(StoreError):
     """Another owner has taken the study over, or somebody deleted it. Nothing was written: drop it from memory."""

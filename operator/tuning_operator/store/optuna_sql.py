@@ -134,6 +134,11 @@ def direction_of(connection: sa.Connection, study_id: int) -> str:
     return str(connection.execute(query).scalar_one()).lower()
 
 
+def study_exists(study_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """Whether Optuna has a study of that id, for use in another statement's WHERE."""
+    return sa.exists().where(studies.c.study_id == study_id)
+
+
 # Trials
 
 

@@ -8,11 +8,17 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 
 from tuning_operator.engine.facts import Attempt, Trial
+from tuning_operator.store import optuna_sql
 from tuning_operator.store.codec import to_json
 from tuning_operator.store.records import EventKind
-from tuning_operator.store.tables import attempts, events, trials
+from tuning_operator.store.tables import attempts, events, studies, trials
 
 AnyRow: TypeAlias = "sa.Row[*tuple[Any, ...]]"
+
+
+def forget_deleted_studies(connection: sa.Connection) -> None:
+    """Remove what is left of studies that were deleted with Optuna's tools, which do not cascade on SQLite."""
+    connection.execute(sa.delete(studies).where(~optuna_sql.study_exists(studies.c.study_id)))
 
 
 def newest_trial(connection: sa.Connection, study_id: int) -> AnyRow | None:

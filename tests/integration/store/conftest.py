@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.support.postgres import PostgresServer
+
 from tuning_operator.store import Database, prepare
 
 
