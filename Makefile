@@ -23,8 +23,8 @@ format: ## Format the code
 
 generate: ## Write the CRD and the API reference anew
 	@scripts/bootstrap test
-	@$(PYTHON_BIN)/python -m tuning_operator.api.crd
-	@$(PYTHON_BIN)/python -m tuning_operator.api.reference
+	@$(PYTHON_BIN)/python -m tuning_operator.api.crd > crds/tuningstudy.yaml
+	@$(PYTHON_BIN)/python -m tuning_operator.api.reference > docs/reference/tuningstudy.md
 
 bench: ## Measure the store and print its table
 	@scripts/bootstrap test

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from tuning_operator.api.parameters import Parameter, Parameters, ParameterValue
-from tuning_operator.api.study import Objective
+from tuning_operator.api.study import METRIC_NAME_PATTERN, Objective
 
 EXIT_INTERRUPTED: Final = 75
 """Stopped by a signal after a checkpoint: start me again (EX_TEMPFAIL of sysexits.h)."""
@@ -25,6 +25,7 @@ _PRUNED: Final = "pruned"
 _MESSAGE: Final = "message"
 # JSON has no literal for these; a result writes them as strings.
 _NOT_FINITE: Final = frozenset({"nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
+_NAME: Final = re.compile(METRIC_NAME_PATTERN)
 _MOST_SHOWN: Final = 60
 _REFERENCE: Final = re.compile(r"\$(?:(?P<escaped>\$)|\((?P<name>[^)]*)\))")
 
@@ -124,7 +125,7 @@ class Result:
 def parse_result(text: str) -> Result:
     """The result that a trial left: one flat JSON object.
 
-    Numbers are metrics, and so are the strings nan, inf and -inf. ``pruned`` is reserved, a string under ``message``
+    Numbers are metrics, and so are the strings nan, inf and -inf, under names that an objective may have. ``pruned`` is reserved, a string under ``message``
     is kept. Other strings, true, false and null are passed over: a remark must not cost a finished training.
 
     Raises:
@@ -135,7 +136,9 @@ def parse_result(text: str) -> Result:
     if not isinstance(pruned, bool):
         raise ResultError(f"the result's pruned is {_shown(pruned)}; write true or false, the word is reserved")
     message = document.pop(_MESSAGE) if isinstance(document.get(_MESSAGE), str) else None
-    metrics = {name: number for name, value in document.items() if (number := _metric(name, value)) is not None}
+    metrics = {
+        name: number for name, value in document.items() if (number := _metric(name, value)) is not None and _NAME.fullmatch(name)
+    }
     return Result(metrics=MappingProxyType(metrics), pruned=pruned, message=message)
 
 

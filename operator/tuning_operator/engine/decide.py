@@ -8,7 +8,19 @@ from typing import Final
 from tuning_operator.engine.actions import Action
 from tuning_operator.engine.after import after
 from tuning_operator.engine.facts import StudyFacts
-from tuning_operator.engine.policies import baseline, conclude, ending, expiry, release, resume, search, start, stop, timeout
+from tuning_operator.engine.policies import (
+    baseline,
+    conclude,
+    ending,
+    expiry,
+    pruning,
+    release,
+    resume,
+    search,
+    start,
+    stop,
+    timeout,
+)
 
 Policy = Callable[[StudyFacts, float], Iterable[Action]]
 
@@ -23,6 +35,8 @@ POLICIES: Final[tuple[Policy, ...]] = (
     stop.policy,
     # An attempt over its time limit is stopped.
     timeout.policy,
+    # A trial that is hopeless by its reports is stopped.
+    pruning.policy,
     # Attempts claimed before a crash, and never started, start now: they hold their slots already.
     start.policy,
     # Interrupted and failed trials come before new ones: same number, same parameters, next attempt.

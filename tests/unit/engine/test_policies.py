@@ -13,7 +13,19 @@ from tests.support.studies import study_spec
 from tuning_operator.engine.actions import ExpireStudy, ReleaseAttempt, StartAttempt, StopAttempt
 from tuning_operator.engine.decide import POLICIES, Policy
 from tuning_operator.engine.facts import Outcome, Role, StopReason, TrialState
-from tuning_operator.engine.policies import baseline, conclude, ending, expiry, release, resume, search, start, stop, timeout
+from tuning_operator.engine.policies import (
+    baseline,
+    conclude,
+    ending,
+    expiry,
+    pruning,
+    release,
+    resume,
+    search,
+    start,
+    stop,
+    timeout,
+)
 from tuning_operator.engine.status import project
 
 Build = Callable[..., SimulatedWorld]
@@ -150,6 +162,26 @@ def _expires(world: Build) -> None:
     assert ExpireStudy() in w.done
 
 
+def _prunes(world: Build) -> None:
+    w = world(budget={"maxTrials": 5, "parallelism": 1}, pruning={"pruner": "median", "startupTrials": 2, "warmupSteps": 1})
+    for number in (0, 1):
+        w.settle()
+        for step in (0, 1):
+            w.report(number, step, 0.5 + number / 10)
+        w.end(number, Outcome.SUCCEEDED)
+    w.settle()
+    w.report(2, 0, 0.1)
+    w.settle()
+    assert newest(w, 2).stop_reason is None, "not before its warm-up is over"
+    w.report(2, 1, 0.54)
+    w.settle()
+    assert newest(w, 2).stop_reason is StopReason.PRUNED
+    w.end(2, Outcome.DISRUPTED)
+    w.settle()
+    trial = w.facts.trial(2)
+    assert (trial.state, trial.value, trial.reason) == (TrialState.PRUNED, 0.54, "Pruned")
+
+
 SCENARIOS: Final = (
     Scenario("records how an attempt ended and tells its trial", conclude.policy, _ends_are_recorded),
     Scenario("treats an attempt that vanished as disrupted, not failed", conclude.policy, _vanished_attempt_is_disrupted),
@@ -162,6 +194,7 @@ SCENARIOS: Final = (
         timeout.policy,
         _an_attempt_over_its_limit_is_stopped,
     ),
+    Scenario("prunes a trial that is behind the median", pruning.policy, _prunes),
     Scenario("starts what a crash left claimed", start.policy, _starts_what_a_crash_left_claimed),
     Scenario("runs a failed trial again as its next attempt", resume.policy, _a_failed_trial_runs_again),
     Scenario("runs the baseline before any search trial", baseline.policy, _baseline_first),
@@ -425,3 +458,45 @@ def test_a_stalled_study_goes_on_with_the_same_trial_once_it_is_edited() -> None
     world.settle()
     assert [t.number for t in world.running()] == [0, 1]
     assert newest(world, 0).number == 1
+
+
+# Pruning
+
+MEDIAN_OF_THREE: Final = {"pruner": "median", "startupTrials": 3, "warmupSteps": 1}
+CURVES: Final[dict[str, tuple[list[float], bool]]] = {
+    "goes on above the median": ([0.2, 0.7], False),
+    "goes on at the median": ([0.2, 0.6], False),
+    "is pruned below the median": ([0.2, 0.59], True),
+    "goes on when it was better before": ([0.7, 0.1], False),
+    "is pruned when nothing it reported is a number": ([float("nan"), float("nan")], True),
+    "is judged by its numbers when some are none": ([0.9, float("nan")], False),
+}
+
+
+@pytest.mark.parametrize(("curve", "pruned"), CURVES.values(), ids=CURVES.keys())
+def test_of_three_completed_trials_with_median_0_6_a_trial(curve: list[float], pruned: bool) -> None:  # noqa: FBT001
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 9, "parallelism": 1}, pruning=MEDIAN_OF_THREE))
+    for number, best in enumerate((0.5, 0.6, 0.7)):
+        world.settle()
+        world.report(number, 0, best - 0.1)
+        world.report(number, 1, best)
+        world.report(number, 2, 0.99)  # later steps do not count
+        world.end(number, Outcome.SUCCEEDED)
+    world.settle()
+    for step, value in enumerate(curve):
+        world.report(3, step, value)
+    world.settle()
+    assert (newest(world, 3).stop_reason is StopReason.PRUNED) is pruned
+
+
+def test_a_baseline_run_is_never_pruned() -> None:
+    spec = study_spec(baseline={"repeats": 1}, pruning={"pruner": "median", "startupTrials": 1})
+    world = SimulatedWorld(spec=spec)
+    world.settle()
+    world.report(0, 0, -100.0)
+    world.settle()
+    assert newest(world, 0).stop_reason is None
+
+
+def test_nothing_is_pruned_by_default() -> None:
+    assert study_spec().pruning.pruner == "none"

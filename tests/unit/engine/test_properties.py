@@ -37,6 +37,7 @@ def specs(draw: st.DrawFn) -> StudySpec:
         trial=trial,
         objectives=[objective],
         baseline={"repeats": draw(st.integers(0, 3))},
+        pruning={"pruner": draw(st.sampled_from(["none", "median"])), "startupTrials": draw(st.integers(1, 3))},
         retry={"failures": draw(st.integers(0, 2))},
         ttlSecondsAfterFinished=draw(st.sampled_from([None, 0, 60])),
     )

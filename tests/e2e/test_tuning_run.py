@@ -1,0 +1,245 @@
+"""`tuning run` as its user runs it: real processes, real kills, stock Optuna as the witness."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+import optuna
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+TUNING: Final = Path(sys.executable).with_name("tuning")
+PATIENCE: Final = 300  # seconds; only ever waited for when something is broken
+TRIALS: Final = 5
+REPEATS: Final = 1
+
+# Every start of a trial leaves a line that names its attempt; the result follows at once.
+SCRIPT: Final = """
+echo $TUNING_RESULT_FILE >> {runs}
+printf '{{"score": %s}}' $TUNING_PARAM_X > $TUNING_RESULT_FILE
+"""
+
+
+def manifest(directory: Path, script: str, **spec: Any) -> Path:
+    document = {
+        "apiVersion": "tuningstudy.dev/v1alpha1",
+        "kind": "TuningStudy",
+        "metadata": {"name": "small"},
+        "spec": {
+            "objectives": [{"metric": "score", "direction": "maximize"}],
+            "parameters": [{"name": "x", "float": {"min": 0.0, "max": 1.0, "default": 0.5}}],
+            "search": {"sampler": "random"},
+            "baseline": {"repeats": REPEATS},
+            "budget": {"maxTrials": TRIALS, "parallelism": 2},
+            "trial": {"template": {"spec": {"containers": [{"name": "t", "command": ["sh", "-c", script]}]}}},
+            **spec,
+        },
+    }
+    path = directory / "study.yaml"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def tuning(*arguments: str | Path, program: tuple[str | Path, ...] = (TUNING,)) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*program, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+def killed(point: str, count: int, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return tuning(*arguments, program=(sys.executable, "-m", "tests.support.killed_run", point, str(count)))
+
+
+def result(output: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((output / "result.json").read_text())
+    return document
+
+
+def stored(output: Path) -> list[optuna.trial.FrozenTrial]:
+    url = f"sqlite:///{output / 'study.db'}"
+    (name,) = optuna.get_all_study_names(url)
+    return optuna.load_study(storage=url, study_name=name).get_trials(deepcopy=False)
+
+
+def exact(output: Path, runs: Path) -> None:
+    """Exactly the budget, every trial told once, no attempt run twice."""
+    trials = stored(output)
+    assert [trial.number for trial in trials] == list(range(REPEATS + TRIALS))
+    assert {trial.state for trial in trials} == {optuna.trial.TrialState.COMPLETE}
+    assert Counter(trial.user_attrs["tuning:role"] for trial in trials) == {"baseline": REPEATS, "search": TRIALS}
+    for trial in trials:
+        assert trial.value == trial.params["x"], "the value is the one of these parameters"
+    attempts = Counter(runs.read_text().split())
+    assert max(attempts.values()) == 1, "an attempt runs once"
+    status = result(output)
+    assert status["phase"] == "Succeeded"
+    assert status["trials"]["progress"] == f"{TRIALS}/{TRIALS}"
+
+
+def runs_of_each_trial(runs: Path) -> Counter[int]:
+    return Counter(int(number) for number in re.findall(r"/trials/(\d+)/", runs.read_text()))
+
+
+def test_a_study_runs_to_its_end_and_leaves_everything_in_its_directory(tmp_path: Path) -> None:
+    runs, output = tmp_path / "runs", tmp_path / "out"
+    study = manifest(tmp_path, SCRIPT.format(runs=runs))
+    run = tuning("run", study, "--output", output)
+    assert run.returncode == 0, run.stderr
+    exact(output, runs)
+    assert runs_of_each_trial(runs) == Counter(range(REPEATS + TRIALS)), "one run each"
+    best = max(trial.value or 0.0 for trial in stored(output)[REPEATS:])
+    assert result(output)["best"]["value"] == best
+    assert "baseline" in run.stdout
+    assert "provisional" in run.stdout
+    assert (output / "report.html").stat().st_size > 0
+
+    again = tuning("run", study, "--output", output)
+    assert again.returncode == 0
+    assert len(runs.read_text().split()) == REPEATS + TRIALS, "a finished study runs nothing"
+
+    replayed = tuning("replay", output)
+    assert (replayed.returncode, replayed.stdout) == (0, f"Identical: all {TRIALS} asks of the log give the same parameters again.\n")
+
+
+KILLS: Final = {
+    "after the claim, before the start": ("after:claim", 3),
+    "after the start, before it is recorded": ("before:mark_started", 2),
+    "after the result, before its commit": ("before:conclude", 3),
+    "after the commit of a result": ("after:conclude", 3),
+    "before the verdict": ("before:decide_end", 1),
+    "after the verdict": ("after:decide_end", 1),
+}
+
+
+@pytest.mark.parametrize(("point", "count"), KILLS.values(), ids=KILLS.keys())
+def test_counts_are_exact_when_it_is_killed(point: str, count: int, tmp_path: Path) -> None:
+    runs, output = tmp_path / "runs", tmp_path / "out"
+    study = manifest(tmp_path, SCRIPT.format(runs=runs))
+    assert killed(point, count, "run", study, "--output", output).returncode == -signal.SIGKILL
+    run = tuning("run", study, "--output", output)
+    assert run.returncode == 0, run.stderr
+    exact(output, runs)
+
+
+def test_counts_are_exact_when_it_is_killed_again_and_again(tmp_path: Path) -> None:
+    runs, output = tmp_path / "runs", tmp_path / "out"
+    study = manifest(tmp_path, SCRIPT.format(runs=runs))
+    deaths = 0
+    for count in range(1, 200):
+        point = "before:any" if count % 2 else "after:any"
+        run = killed(point, 1 + count % 5, "run", study, "--output", output)
+        if run.returncode != -signal.SIGKILL:
+            assert run.returncode == 0, run.stderr
+            break
+        deaths += 1
+    assert deaths >= TRIALS
+    exact(output, runs)
+
+
+def test_a_result_that_was_left_before_the_kill_is_not_computed_again(tmp_path: Path) -> None:
+    runs, output = tmp_path / "runs", tmp_path / "out"
+    study = manifest(tmp_path, SCRIPT.format(runs=runs), budget={"maxTrials": TRIALS, "parallelism": 1})
+    assert killed("before:conclude", 4, "run", study, "--output", output).returncode == -signal.SIGKILL
+    assert tuning("run", study, "--output", output).returncode == 0
+    exact(output, runs)
+    assert set(runs_of_each_trial(runs).values()) == {1}
+
+
+def test_ctrl_c_lets_the_trials_save_and_the_same_command_goes_on_with_them(tmp_path: Path) -> None:
+    runs, output, ready = tmp_path / "runs", tmp_path / "out", tmp_path / "ready"
+    os.mkfifo(ready)
+    # The first attempt waits to be interrupted and saves; the second one finds what was saved.
+    script = f"""
+    echo $TUNING_RESULT_FILE >> {runs}
+    if [ ! -e $TUNING_CHECKPOINT_DIR/saved ]; then
+        trap 'echo 0.25 > $TUNING_CHECKPOINT_DIR/saved; exit 75' TERM
+        echo ready > {ready}
+        while :; do sleep 1000 & wait $!; done
+    fi
+    printf '{{"score": %s}}' $(cat $TUNING_CHECKPOINT_DIR/saved) > $TUNING_RESULT_FILE
+    """
+    script = script.replace("$!", "$$!").replace("$(cat", "$$(cat")
+    study = manifest(tmp_path, script, baseline={"repeats": 0}, budget={"maxTrials": 1})
+    run = subprocess.Popen([TUNING, "run", study, "--output", output], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    ready.read_text()
+    run.send_signal(signal.SIGINT)
+    out, _ = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 130, out
+    assert "Run the same command again" in out
+    assert result(output)["phase"] == "Suspended"
+
+    assert tuning("run", study, "--output", output).returncode == 0
+    (trial,) = stored(output)
+    assert trial.value == 0.25
+    status = result(output)
+    assert (status["phase"], status["trials"]["disrupted"], status["trials"]["failed"]) == ("Succeeded", 1, 0)
+    assert runs_of_each_trial(runs) == {0: 2}
+
+
+def test_a_study_whose_command_does_not_exist_stalls_and_goes_on_once_it_is_mended(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    template = {"spec": {"containers": [{"name": "t", "command": ["/no/such/program"]}]}}
+    broken = manifest(tmp_path, "", trial={"template": template})
+    run = tuning("run", broken, "--output", output)
+    assert run.returncode == 3
+    assert "/no/such/program: No such file or directory" in run.stdout
+    assert not stored(output)[0].state.is_finished(), "nothing is counted"
+
+    mended = manifest(tmp_path, SCRIPT.format(runs=tmp_path / "runs"))
+    run = tuning("run", mended, "--output", output)
+    assert run.returncode == 0, run.stdout + run.stderr
+    exact(output, tmp_path / "runs")
+
+
+def test_what_is_frozen_is_refused_with_both_values(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    assert tuning("run", manifest(tmp_path, SCRIPT.format(runs=tmp_path / "runs")), "--output", output).returncode == 0
+    changed = manifest(tmp_path, SCRIPT.format(runs=tmp_path / "runs"), search={"sampler": "random", "seed": 9})
+    run = tuning("run", changed, "--output", output)
+    assert run.returncode == 2
+    assert "spec.search.seed: changed from 0 to 9" in run.stderr
+
+
+def test_a_wrong_manifest_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    study = manifest(tmp_path, "true", parameters=[{"name": "x", "float": {"min": 2.0, "max": 1.0}}])
+    run = tuning("run", study, "--output", tmp_path / "out")
+    assert run.returncode == 2
+    assert "spec.parameters[0].float" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_directory_belongs_to_one_run(tmp_path: Path) -> None:
+    output, ready = tmp_path / "out", tmp_path / "ready"
+    os.mkfifo(ready)
+    study = manifest(tmp_path, f"echo ready > {ready}; while :; do sleep 1000 & wait $$!; done", budget={"maxTrials": 1})
+    first = subprocess.Popen([TUNING, "run", study, "--output", output], cwd=ROOT, stdout=subprocess.DEVNULL)
+    ready.read_text()
+    second = tuning("run", study, "--output", output)
+    first.send_signal(signal.SIGINT)
+    assert first.wait(PATIENCE) == 130
+    assert second.returncode == 2
+    assert "is in use by another `tuning run`" in second.stderr
+
+
+def test_the_trainer_tunes_a_real_network(tmp_path: Path) -> None:
+    text = (ROOT / "examples" / "digits.yaml").read_text()
+    for long, short in (("maxTrials: 20", "maxTrials: 3"), ("repeats: 3", "repeats: 1"), ("--epochs=15", "--epochs=2")):
+        assert long in text
+        text = text.replace(long, short)
+    study, output = tmp_path / "digits.yaml", tmp_path / "out"
+    study.write_text(text)
+    run = tuning("run", study, "--output", output)
+    assert run.returncode == 0, run.stdout + run.stderr
+    trials = stored(output)
+    assert len(trials) == 4
+    assert all(0.1 < (trial.value or 0.0) <= 1.0 for trial in trials)
+    assert all(set(trial.intermediate_values) == {1, 2} for trial in trials), "a report per epoch"
