@@ -1,0 +1,61 @@
+"""Grid search: every combination of the parameters' levels, each once.
+
+The order is shuffled by the study's seed: a search that ends early (by time, by cost, by reaching its target) has then
+seen a fair sample of the grid, and not one corner of it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+
+from tuning_operator.api.grid import levels
+from tuning_operator.api.parameters import Parameter, Parameters
+from tuning_operator.engine.seeds import derive_seed
+from tuning_operator.search.problem import Exhausted, Problem, Suggestion
+
+_LARGEST = 100_000  # configurations; ten times the largest budget that the API accepts
+
+
+def suggest(problem: Problem, index: int) -> Suggestion | Exhausted:
+    """The configuration at a place of the shuffled grid, Exhausted behind its last.
+
+    Raises:
+        ValueError: the grid has more than 100,000 configurations, or a parameter has no levels without `grid_points`.
+    """
+    order = _shuffled(problem.parameters, problem.grid_points, problem.seed)
+    return Suggestion(order[index]) if index < len(order) else Exhausted()
+
+
+def configurations(parameters: Sequence[Parameter], grid_points: int | None) -> Iterator[Parameters]:
+    """All configurations in the order of the manifest, the last parameter changing fastest.
+
+    A parameter has no levels where it is inactive, so no configuration comes twice.
+
+    Raises:
+        ValueError: a parameter has no levels without `grid_points`.
+    """
+    return _extended({}, tuple(parameters), grid_points)
+
+
+def _extended(values: Parameters, remaining: tuple[Parameter, ...], grid_points: int | None) -> Iterator[Parameters]:
+    if not remaining:
+        yield values
+        return
+    first, rest = remaining[0], remaining[1:]
+    if not first.active(values):
+        yield from _extended(values, rest, grid_points)
+        return
+    for level in levels(first, grid_points):
+        yield from _extended({**values, first.name: level}, rest, grid_points)
+
+
+@lru_cache(maxsize=32)
+def _shuffled(parameters: tuple[Parameter, ...], grid_points: int | None, seed: int) -> tuple[Parameters, ...]:
+    grid = list(islice(configurations(parameters, grid_points), _LARGEST + 1))
+    if len(grid) > _LARGEST:
+        raise ValueError(f"the grid has more than {_LARGEST:,} configurations; lower search.gridPoints or use another sampler")
+    random.Random(derive_seed(seed, "grid")).shuffle(grid)  # noqa: S311 - not for secrets
+    return tuple(grid)

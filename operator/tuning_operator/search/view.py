@@ -1,0 +1,115 @@
+"""A study's history as an Optuna study in memory. Imported by the search process only: it needs optuna."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import optuna
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from tuning_operator.api.parameters import Parameters
+from tuning_operator.engine.facts import Role, TrialState
+from tuning_operator.search import samplers, space
+from tuning_operator.search.history import Evaluation
+from tuning_operator.search.problem import Problem, Suggestion
+
+_STATES = {
+    TrialState.RUNNING: OptunaState.RUNNING,
+    TrialState.COMPLETE: OptunaState.COMPLETE,
+    TrialState.PRUNED: OptunaState.PRUNED,
+    TrialState.FAIL: OptunaState.FAIL,
+}
+
+
+class View:
+    """What one study's samplers know. After any exception it is of no use: make another from the whole history."""
+
+    def __init__(self, problem: Problem) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.problem = problem
+        self._parameters = {parameter.name: parameter for parameter in problem.parameters}
+        self._distributions = {name: space.distribution(parameter) for name, parameter in self._parameters.items()}
+        self._storage = InMemoryStorage()
+        self._study = optuna.create_study(storage=self._storage, study_name=problem.key, direction=problem.direction)
+        self._study_id = self._storage.get_study_id_from_name(problem.key)
+        self._count = 0
+        self._baseline_trials = 0
+
+    def feed(self, evaluations: Iterable[Evaluation]) -> None:
+        """Add new trials in order of number, and finish running ones.
+
+        Raises:
+            ValueError: there is a gap before a new trial.
+        """
+        for evaluation in evaluations:
+            if evaluation.number < self._count:
+                self._finish(evaluation)
+            else:
+                self._add(evaluation)
+
+    def ask(self, number: int) -> Suggestion:
+        """Sample the next trial and keep it as a running one.
+
+        Raises:
+            ValueError: this is not the next number.
+        """
+        self._expect(number)
+        self._study.sampler = samplers.sampler(self.problem, number, baseline_trials=self._baseline_trials)
+        trial = self._study.ask()
+        parameters = space.suggest(trial, self.problem.parameters)
+        self._count += 1
+        self._correct(number, parameters)
+        attributes = self._storage.get_trial(self._id(number)).system_attrs
+        return Suggestion(parameters, {name: json.dumps(value) for name, value in attributes.items()})
+
+    def _correct(self, number: int, parameters: Parameters) -> None:
+        """Hold what we answered, rounded into its domain, not what the sampler said: a rebuilt view cannot know that."""
+        for name, value in self._encoded(parameters).items():
+            internal = self._distributions[name].to_internal_repr(value)
+            self._storage.set_trial_param(self._id(number), name, internal, self._distributions[name])
+
+    def _add(self, evaluation: Evaluation) -> None:
+        self._expect(evaluation.number)
+        self._storage.create_new_trial(self._study_id, self._frozen(evaluation))
+        self._count += 1
+        self._baseline_trials += evaluation.role is Role.BASELINE
+
+    def _finish(self, evaluation: Evaluation) -> None:
+        trial_id = self._id(evaluation.number)
+        if evaluation.last_report is not None:
+            self._storage.set_trial_intermediate_value(trial_id, *evaluation.last_report)
+        self._storage.set_trial_state_values(trial_id, _STATES[evaluation.state], _values(evaluation))
+
+    def _frozen(self, evaluation: Evaluation) -> FrozenTrial:
+        # Not optuna.trial.create_trial: it refuses a default that lies beside its step by a rounding error.
+        return FrozenTrial(
+            number=evaluation.number,
+            trial_id=evaluation.number,
+            state=_STATES[evaluation.state],
+            value=None,
+            values=_values(evaluation),
+            datetime_start=None,
+            datetime_complete=None,
+            params=self._encoded(evaluation.parameters),
+            distributions={name: self._distributions[name] for name in evaluation.parameters},
+            user_attrs={},
+            system_attrs={name: json.loads(text) for name, text in evaluation.sampler_state.items()},
+            intermediate_values=dict([evaluation.last_report] if evaluation.last_report else []),
+        )
+
+    def _encoded(self, parameters: Parameters) -> dict[str, float | int | str]:
+        return {name: space.encode(self._parameters[name], value) for name, value in parameters.items()}
+
+    def _id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+    def _expect(self, number: int) -> None:
+        if number != self._count:
+            raise ValueError(f"trial {number} does not follow the {self._count} trials known")
+
+
+def _values(evaluation: Evaluation) -> list[float] | None:
+    return None if evaluation.value is None else [evaluation.value]
