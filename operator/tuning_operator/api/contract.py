@@ -125,8 +125,9 @@ class Result:
 def parse_result(text: str) -> Result:
     """The result that a trial left: one flat JSON object.
 
-    Numbers are metrics, and so are the strings nan, inf and -inf, under names that an objective may have. ``pruned`` is reserved, a string under ``message``
-    is kept. Other strings, true, false and null are passed over: a remark must not cost a finished training.
+    Numbers are metrics, and so are the strings nan, inf and -inf. ``pruned`` is reserved, a string under ``message``
+    is kept. Other strings, true, false and null are passed over, and so is a name that no objective may have: a remark
+    must not cost a finished training.
 
     Raises:
         ResultError: it is too long, not a JSON object, nested, or its ``pruned`` is not true or false.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tuning_operator.api.study import StudySpec, TuningStudy
 from tuning_operator.cli.directory import StudyDirectory, local_identity
+from tuning_operator.engine.facts import Role
 from tuning_operator.search.problem import problem_of
 from tuning_operator.search.replay import Difference, replay
 from tuning_operator.store.database import Database
@@ -46,5 +47,5 @@ def replay_directory(root: Path) -> Replayed:
         raise NothingToReplayError(f"{root} holds no study named {study.metadata.name}; it has asked for nothing yet")
     spec = StudySpec.model_validate_json(stored.spec_json)
     problem = problem_of(identity.study_name, spec, stored.choice.sampler)
-    asks = sum(event.kind == "ask" for event in events)
+    asks = sum(trial.role is Role.SEARCH for trial in stored.trials)
     return Replayed(asks=asks, difference=replay(problem, events, stored.trials))

@@ -31,7 +31,7 @@ def backoffs() -> Iterator[float]:
 
 
 async def run_until_at_rest(
-    study: StudyController, wake: asyncio.Event, *, looked: Callable[[StudyFacts], None], tick: float = TICK_SECONDS
+    study: StudyController, wake: asyncio.Event, *, looked: Callable[[StudyFacts], object], tick: float = TICK_SECONDS
 ) -> StudyFacts:
     """Reconcile at every wake and every tick until the study is finished, or stalled or suspended with nothing running.
 

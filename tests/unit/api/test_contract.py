@@ -21,7 +21,7 @@ from tuning_operator.api.contract import (
     parse_result,
 )
 from tuning_operator.api.parameters import Parameters
-from tuning_operator.api.study import Objective
+from tuning_operator.api.study import METRIC_NAME_PATTERN, Objective
 
 SPACE = space(
     {"name": "learning_rate", "float": {"min": 1e-5, "max": 0.1}},
@@ -198,7 +198,9 @@ def written(metrics: dict[str, float], *, pruned: bool) -> str:
 
 @settings(deadline=None)
 @given(
-    metrics=st.dictionaries(st.text(min_size=1, max_size=9).filter(lambda name: name != "pruned"), st.floats(), max_size=9),
+    metrics=st.dictionaries(
+        st.from_regex(METRIC_NAME_PATTERN, fullmatch=True).filter(lambda name: name != "pruned"), st.floats(), max_size=9
+    ),
     pruned=st.booleans(),
 )
 def test_a_result_file_is_read_as_it_was_written(metrics: dict[str, float], *, pruned: bool) -> None:
@@ -215,3 +217,8 @@ def test_a_result_file_is_read_as_it_was_written(metrics: dict[str, float], *, p
 def test_any_text_is_a_result_or_refused(text: str) -> None:
     with suppress(ResultError):
         assert all(isinstance(value, float) for value in parse_result(text).metrics.values())
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a\\u0000b", "\\ud800", "9", "x" * 64], ids=repr)
+def test_a_number_under_a_name_that_no_objective_may_have_is_passed_over(name: str) -> None:
+    assert dict(parse_result(f'{{"loss": 1, "{name}": 2}}').metrics) == {"loss": 1.0}

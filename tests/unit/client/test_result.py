@@ -18,9 +18,10 @@ from tests.unit.client.scripted_gateway import PATIENCE, Reply, Request, Scripte
 from tuning_client import ConfigurationError, Pruned
 from tuning_client._result import RESULT_LIMIT, encode
 from tuning_operator.api import contract
+from tuning_operator.api.study import METRIC_NAME_PATTERN
 
 metrics = st.dictionaries(
-    st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda name: name != "pruned"),
+    st.from_regex(METRIC_NAME_PATTERN, fullmatch=True).filter(lambda name: name != "pruned"),
     st.floats() | st.integers(-(2**63), 2**63).map(float),
     max_size=20,
 )
