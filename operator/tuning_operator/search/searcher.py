@@ -9,7 +9,7 @@ from tuning_operator.engine.facts import Trial
 from tuning_operator.search.problem import Exhausted, Problem, Suggestion
 
 
-class SearchFailed(Exception):  # noqa: N818 - reads as what happened, like asyncio.IncompleteReadError's siblings
+class SearchFailed(Exception):  # noqa: N818 - an outcome of asking, named like one
     """No suggestion could be made. The text names the cause; asking again later is safe."""
 
 
