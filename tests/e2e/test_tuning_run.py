@@ -106,7 +106,8 @@ def test_a_study_runs_to_its_end_and_leaves_everything_in_its_directory(tmp_path
     assert len(runs.read_text().split()) == REPEATS + TRIALS, "a finished study runs nothing"
 
     replayed = tuning("replay", output)
-    assert (replayed.returncode, replayed.stdout) == (0, f"Identical: all {TRIALS} asks of the log give the same parameters again.\n")
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    assert replayed.stdout == f"Identical: all {TRIALS} asks of the log give the same parameters again.\n"
 
 
 KILLS: Final = {

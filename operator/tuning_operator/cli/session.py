@@ -118,7 +118,9 @@ async def open_session(
             generation=ledger.fence,
             choice=choice,
             stored=stored,
-            parts=Parts(ledger=ledger, runtime=runtime, searcher=searcher, clock=time.time, expire=_keep),
+            parts=Parts(
+                ledger=ledger, runtime=runtime, searcher=searcher, clock=time.time, write_reports=desk.write_reports, expire=_keep
+            ),
         )
         desk.open_study(key, controller, ledger)
         yield LocalSession(controller=controller, study_name=ledger.study_name, _wake=wake)

@@ -34,6 +34,17 @@ class StudyDesk:
         """Begin to write reports, on the running event loop."""
         self._writer.start()
 
+    async def write_reports(self) -> None:
+        """Return once every report taken so far is in the database.
+
+        Raises:
+            DatabaseUnavailableError: it is not; the reports stay in memory.
+        """
+        try:
+            await self._writer.drain()
+        except Unavailable as error:
+            raise DatabaseUnavailableError(str(error)) from error
+
     async def close(self) -> None:
         """Write what waits."""
         await self._writer.close()

@@ -51,6 +51,7 @@ class Parts:
     runtime: Runtime
     searcher: Searcher
     clock: Callable[[], float]  # seconds since the epoch
+    write_reports: Callable[[], Awaitable[None]]  # returns once every report taken so far is in the database
     expire: Callable[[], Awaitable[None]]  # deletes the study object after its time to live
 
 
@@ -174,6 +175,8 @@ class StudyController:
         await self._parts.runtime.stop(AttemptKey(action.trial, action.attempt))
 
     async def _conclude_attempt(self, action: ConcludeAttempt) -> None:
+        # The database drops reports of a trial that is told.
+        await self._parts.write_reports()
         trial = self.facts().trial(action.trial)
         hours = summary.attempt_hours(trial.attempts[action.attempt], action.ended.at)
         await asyncio.to_thread(
