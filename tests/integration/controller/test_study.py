@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from tests.support.local_studies import IDENTITY, LocalStudy, open_study
 from tests.support.postgres import PostgresServer, running_postgres
-from tests.support.stored_studies import assert_stock_optuna_agrees
+from tests.support.stored_studies import stock_optuna
 from tests.support.studies import study_spec
 
 from tuning_operator.api.study import StudySpec
@@ -62,7 +63,7 @@ async def test_a_database_that_goes_away_while_trials_run_loses_and_doubles_noth
     assert runs.read_text().split() == ["0", "1", "2", "3"]
     stored = await asyncio.to_thread(read, url)
     assert [trial.value for trial in stored] == [trial.value for trial in facts.trials]
-    await asyncio.to_thread(assert_stock_optuna_agrees, url)
+    await asyncio.to_thread(assert_stock_optuna_has_the_same, url, stored)
 
 
 async def ended(study: LocalStudy) -> None:
@@ -105,8 +106,8 @@ async def test_a_hopeless_trial_is_told_to_stop_through_the_gateway(tmp_path: Pa
         facts = await study.run()
     assert [trial.state for trial in facts.trials] == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED]
     assert [len(trial.attempts) for trial in facts.trials] == [1, 1, 1]
-    await asyncio.to_thread(assert_stock_optuna_agrees, url)
     stored = await asyncio.to_thread(read, url)
+    await asyncio.to_thread(assert_stock_optuna_has_the_same, url, stored)
     assert stored[0].reports == dict.fromkeys(range(4), 0.9), "every report is stored before its trial is told"
     assert (stored[2].state, stored[2].value) == (TrialState.PRUNED, 0.1)
 
@@ -119,3 +120,13 @@ def read(url: str) -> tuple[Trial, ...]:
         return study.trials
     finally:
         database.close()
+
+
+def assert_stock_optuna_has_the_same(url: str, stored: tuple[Trial, ...]) -> None:
+    storage = stock_optuna(url)
+    try:
+        study = optuna.load_study(storage=storage, study_name=IDENTITY.study_name)
+        theirs = [(trial.state.name.lower(), trial.value, trial.params) for trial in study.trials]
+    finally:
+        storage.remove_session()
+    assert theirs == [(trial.state.value, trial.value, trial.parameters) for trial in stored]
