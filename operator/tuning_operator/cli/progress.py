@@ -54,7 +54,7 @@ class _Lines:
         if self._told is None:
             self._told = told if facts.trials and len(told) == len(facts.trials) else set()
         for number_ in sorted(told - self._told):
-            self._console.print(trial_line(facts.spec, facts.trial(number_), status), highlight=False)
+            self._console.print(trial_line(facts.spec, facts.trial(number_), status), highlight=False, soft_wrap=True)
         self._told |= told
 
 
