@@ -130,7 +130,7 @@ async def test_closing_ends_the_processes() -> None:
 def host() -> Iterator[subprocess.Popen[str]]:
     """Another main process, with two search processes of its own."""
     command = [sys.executable, "-m", "tests.integration.search.host"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         yield process
         process.kill()
 
