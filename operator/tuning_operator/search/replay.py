@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 from tuning_operator.api.parameters import Parameters, ParameterValue
 from tuning_operator.engine.facts import Role, Trial, TrialState
@@ -16,7 +16,7 @@ class LoggedEvent(Protocol):
     """An entry of the event log, as far as a replay reads it."""
 
     @property
-    def kind(self) -> Literal["ask", "tell"]:
+    def kind(self) -> str:
         """ask: the trial was claimed; tell: it is finished."""
         ...
 
