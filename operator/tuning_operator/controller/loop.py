@@ -37,6 +37,12 @@ async def run_until_at_rest(
 
     A database that is away is waited for: trials go on meanwhile, and their results are kept by the runtime.
 
+    Args:
+        study: to be run.
+        wake: set whenever something has happened to the study.
+        looked: called with the facts after every round.
+        tick: seconds between looks when nothing happens.
+
     Raises:
         StoreError: the study is somebody else's now, or the database holds something unexpected.
     """
@@ -47,16 +53,18 @@ async def run_until_at_rest(
         try:
             if reload:
                 await study.reload()
-            facts = await study.reconcile()
+            acted = await study.reconcile()
         except (DatabaseUnavailableError, SearchFailed) as error:
             reload = isinstance(error, DatabaseUnavailableError)
             delay = next(delays)
             _log.warning("%s: %s; trying again in %.0f s", study.name, error, delay)
             await asyncio.sleep(delay)
             continue
-        reload = False
-        delays = backoffs()
+        delays, reload = backoffs(), False
+        facts = study.facts()
         looked(facts)
+        if acted:
+            continue
         if at_rest(facts):
             return facts
         with suppress(TimeoutError):

@@ -112,22 +112,19 @@ class StudyController:
 
     # Decide and act
 
-    async def reconcile(self) -> StudyFacts:
-        """Look and act until there is nothing to do.
+    async def reconcile(self) -> bool:
+        """Look once, and act on what was seen. False when there was nothing to do: then nothing is, until something happens.
 
         Raises:
             StoreError: the database is away (repeat later), or the study is somebody else's now.
             SearchFailed: the sampler gave no answer.
         """
-        while True:
-            facts = self.facts()
-            actions = decide(facts, self._parts.clock())
-            if not actions:
-                return facts
-            for action in actions:
-                _log.debug("%s: %s", self.name, action)
-                if not await self._carry_out(action):
-                    break
+        actions = decide(self.facts(), self._parts.clock())
+        for action in actions:
+            _log.debug("%s: %s", self.name, action)
+            if not await self._carry_out(action):
+                break
+        return bool(actions)
 
     async def _carry_out(self, action: Action) -> bool:
         """Carry out one action; False when its effect is not the expected one, which ends the round."""
