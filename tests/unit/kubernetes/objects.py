@@ -35,12 +35,13 @@ def waiting(reason: str, message: str = "", *, name: str = "trainer") -> dict[st
     return {"name": name, "image": "trainer:1", "state": {"waiting": {"reason": reason, "message": message}}}
 
 
-def metadata(uid: str, *, trial: int = 3, attempt: int = 0, version: int = 1) -> dict[str, Any]:
+def metadata(uid: str, *, trial: int = 3, attempt: int = 0, version: int = 1, created: float = 0) -> dict[str, Any]:
     return {
         "name": f"digits-{uid}",
         "namespace": NAMESPACE,
         "uid": uid,
         "resourceVersion": str(version),
+        "creationTimestamp": time(created),
         "labels": {STUDY_UID_LABEL: STUDY_UID, TRIAL_LABEL: str(trial), ATTEMPT_LABEL: str(attempt)},
     }
 
@@ -80,6 +81,7 @@ def pod(  # noqa: PLR0913 - a Pod has that many sides
     attempt: int = 0,
     version: int = 1,
     trainer: str = "trainer",
+    created: float = 0,
 ) -> dict[str, Any]:
     """A Pod.
 
@@ -87,7 +89,7 @@ def pod(  # noqa: PLR0913 - a Pod has that many sides
         deleted: second at which its grace period ends, and the length of that.
     """
     owner = {"kind": "Job", "uid": job_uid, "controller": True}
-    meta = metadata(uid, trial=trial, attempt=attempt, version=version)
+    meta = metadata(uid, trial=trial, attempt=attempt, version=version, created=created)
     meta |= {"ownerReferences": [owner], "annotations": {TRAINER_ANNOTATION: trainer}}
     if deleted:
         meta |= {"deletionTimestamp": time(deleted[0]), "deletionGracePeriodSeconds": deleted[1]}

@@ -33,60 +33,68 @@ class StudyCause:
     since: float | None = None  # when the cluster began to say so, where it says that
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Sentence:
-    """A sentence of Kubernetes, what it means, and what it names."""
+    """A sentence of Kubernetes: what it means, what it names, and what to do."""
 
     pattern: re.Pattern[str]
     reason: str
-    object: str = ""  # a template for re.Match.expand
-    passing: bool = False
+    object: str  # a template for re.Match.expand, as is the remedy
+    remedy: str
+    passing: bool
 
     def cause(self, text: str, *, since: float | None = None) -> StudyCause | None:
         found = self.pattern.search(text)
         if found is None:
             return None
-        named = found.expand(self.object)
-        return StudyCause(reason=self.reason, message=_cut(text), object=named, passing=self.passing, since=since)
+        message = "; ".join(filter(None, [_line(text), found.expand(self.remedy)]))
+        return StudyCause(
+            reason=self.reason, message=message, object=found.expand(self.object), passing=self.passing, since=since
+        )
 
 
-def _sentence(pattern: str, reason: str, named: str = "", *, passing: bool = False) -> _Sentence:
-    return _Sentence(re.compile(pattern, re.DOTALL), reason, named, passing)
+def _sentence(pattern: str, reason: str, named: str = "", remedy: str = "", *, passing: bool = False) -> _Sentence:
+    return _Sentence(pattern=re.compile(pattern, re.DOTALL), reason=reason, object=named, remedy=remedy, passing=passing)
 
 
 _REFUSALS: Final = (
     _sentence(r"exceeded quota: ([^,\s]+),", "QuotaExceeded", r"ResourceQuota/\1", passing=True),
-    _sentence(r"failed quota: ([^:\s]+):", "QuotaNeedsResources", r"ResourceQuota/\1"),
+    _sentence(r"failed quota: ([^:\s]+):", "QuotaNeedsResources", r"ResourceQuota/\1", "set them in spec.trial.template"),
     _sentence(r"status unknown for quota: ([^,\s]+),", "QuotaUnknown", r"ResourceQuota/\1", passing=True),
-    _sentence(r'violates PodSecurity "([^"]+)"', "PodSecurityViolated", r"PodSecurity/\1"),
+    _sentence(
+        r'violates PodSecurity "([^"]+)"',
+        "PodSecurityViolated",
+        r"PodSecurity/\1",
+        "set that securityContext in spec.trial.template",
+    ),
     _sentence(r'admission webhook "([^"]+)" denied', "AdmissionDenied", r"Webhook/\1"),
     _sentence(r'failed calling webhook "([^"]+)"', "WebhookUnavailable", r"Webhook/\1", passing=True),
     _sentence(r"ValidatingAdmissionPolicy '([^']+)'", "AdmissionDenied", r"ValidatingAdmissionPolicy/\1"),
-    _sentence(r'serviceaccount "([^"]+)" not found', "ServiceAccountMissing", r"ServiceAccount/\1"),
-    _sentence(r"no PriorityClass with name (\S+) was found", "PriorityClassMissing", r"PriorityClass/\1"),
-    _sentence(r'(?:RuntimeClass|runtimeclass\S*) "([^"]+)" not found', "RuntimeClassMissing", r"RuntimeClass/\1"),
-    _sentence(r"(?:maximum|minimum) \S+ usage per ", "LimitRangeViolated"),
+    _sentence(r'serviceaccount "([^"]+)" not found', "ServiceAccountMissing", r"ServiceAccount/\1", "create it"),
+    _sentence(r"no PriorityClass with name (\S+) was found", "PriorityClassMissing", r"PriorityClass/\1", "create it"),
+    _sentence(r'(?:RuntimeClass|runtimeclass\S*) "([^"]+)" not found', "RuntimeClassMissing", r"RuntimeClass/\1", "create it"),
+    _sentence(r"(?:maximum|minimum) \S+ usage per ", "LimitRangeViolated", remedy="change resources in spec.trial.template"),
     _sentence(r"in namespace (\S+) because it is being terminated", "NamespaceTerminating", r"Namespace/\1"),
     _sentence(r'namespaces "([^"]+)" not found', "NamespaceTerminating", r"Namespace/\1"),
-    _sentence(r'User "([^"]+)" cannot \w+ resource', "PermissionMissing", r"User/\1"),
-    _sentence(r" is invalid: ", "TemplateInvalid"),
+    _sentence(r'User "([^"]+)" cannot \w+ resource', "PermissionMissing", r"User/\1", "grant it, see the operator's Role"),
+    _sentence(r" is invalid: ", "TemplateInvalid", remedy="mend spec.trial.template"),
 )
 """Refusals of the API server, of its admission plugins, and of webhooks. The first that fits decides."""
 
 _CONFIGURATION: Final = (
-    _sentence(r'secret "([^"]+)" not found', "SecretMissing", r"Secret/\1"),
-    _sentence(r'configmap "([^"]+)" not found', "ConfigMapMissing", r"ConfigMap/\1"),
-    _sentence(r"find key \S+ in Secret [^/\s]+/(\S+)", "SecretKeyMissing", r"Secret/\1"),
-    _sentence(r"find key \S+ in ConfigMap [^/\s]+/(\S+)", "ConfigMapKeyMissing", r"ConfigMap/\1"),
+    _sentence(r'secret "([^"]+)" not found', "SecretMissing", r"Secret/\1", "create it"),
+    _sentence(r'configmap "([^"]+)" not found', "ConfigMapMissing", r"ConfigMap/\1", "create it"),
+    _sentence(r"find key \S+ in Secret [^/\s]+/(\S+)", "SecretKeyMissing", r"Secret/\1", "add the key"),
+    _sentence(r"find key \S+ in ConfigMap [^/\s]+/(\S+)", "ConfigMapKeyMissing", r"ConfigMap/\1", "add the key"),
     _sentence(r"references non-existent secret key", "SecretKeyMissing"),
     _sentence(r"references non-existent config key", "ConfigMapKeyMissing"),
-    _sentence(r"runAsNonRoot", "ImageRunsAsRoot"),
+    _sentence(r"runAsNonRoot", "ImageRunsAsRoot", remedy="set securityContext.runAsUser in spec.trial.template.spec, not 0"),
     _sentence(r"", _INVALID),
 )
 """Why the kubelet cannot put a container or its volumes together."""
 
 _UNSCHEDULABLE: Final = (
-    _sentence(r'persistentvolumeclaim "([^"]+)" not found', "VolumeClaimMissing", r"PersistentVolumeClaim/\1"),
+    _sentence(r'persistentvolumeclaim "([^"]+)" not found', "VolumeClaimMissing", r"PersistentVolumeClaim/\1", "create it"),
     _sentence(r'persistentvolumeclaim "([^"]+)" bound to non-existent', "VolumeClaimLost", r"PersistentVolumeClaim/\1"),
     _sentence(r"unbound immediate PersistentVolumeClaims", "VolumeClaimUnbound"),
     _sentence(r"", "Unschedulable", passing=True),
@@ -131,7 +139,7 @@ def refusal(code: int, message: str) -> StudyCause | None:
             return cause
     if code in (_HTTP_CONFLICT, _HTTP_TOO_MANY) or not _HTTP_BAD_REQUEST <= code < _HTTP_SERVER_ERROR:
         return None
-    return StudyCause(reason=_REFUSED, message=_cut(message))
+    return StudyCause(reason=_REFUSED, message=_line(message))
 
 
 def without_pod(warnings: Iterable[WarningEvent]) -> StudyCause | None:
@@ -168,12 +176,12 @@ def _container(container: ContainerView, pod: PodView) -> Iterator[StudyCause]:
         detail = _BACK_OFF.sub("", message) or message or container.waiting
         named = f"Image/{container.image}"
         text = f"container {container.name}: image {container.image}: {detail}"
-        yield StudyCause(reason="ImageNotPulled", message=_cut(text), object=named, since=pod.placed_at)
+        yield StudyCause(reason="ImageNotPulled", message=_line(text), object=named, since=pod.placed_at)
     elif container.waiting in _UNUSABLE_REASONS:
         yield from _first(_CONFIGURATION, f"container {container.name}: {message or container.waiting}", since=pod.placed_at)
     elif container.waiting == "CrashLoopBackOff" and container in pod.init and pod.trainer is not None and pod.trainer.waiting:
         text = f"sidecar {container.name} keeps failing before the trial starts: {message}"
-        yield StudyCause(reason="SidecarFails", message=_cut(text), object=f"Container/{container.name}", since=pod.placed_at)
+        yield StudyCause(reason="SidecarFails", message=_line(text), object=f"Container/{container.name}", since=pod.placed_at)
 
 
 def _mount(warning: WarningEvent, pod: PodView) -> Iterator[StudyCause]:
@@ -190,6 +198,6 @@ def _first(sentences: Iterable[_Sentence], text: str, *, since: float | None) ->
             return
 
 
-def _cut(text: str) -> str:
+def _line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _MESSAGE_LIMIT else f"{line[: _MESSAGE_LIMIT - 3]}..."

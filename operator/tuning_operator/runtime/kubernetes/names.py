@@ -15,6 +15,9 @@ TRIAL_LABEL: Final = f"{GROUP}/trial"
 ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
 ROLE_LABEL: Final = f"{GROUP}/role"
 
+RELEASED_LABEL: Final = f"{GROUP}/released"
+"""On a Job whose end is in the database, set together with its TTL. A TTL alone may be the work of a cluster's policy."""
+
 TRAINER_ANNOTATION: Final = f"{GROUP}/trainer-container"
 """On the Pod: which container is the trial. Webhooks may add others, so it cannot be told from their number."""
 

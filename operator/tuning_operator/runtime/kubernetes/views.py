@@ -8,7 +8,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from tuning_operator.api.constants import TRAINER_CONTAINER
-from tuning_operator.runtime.kubernetes.names import ATTEMPT_LABEL, STUDY_UID_LABEL, TRAINER_ANNOTATION, TRIAL_LABEL
+from tuning_operator.runtime.kubernetes.names import (
+    ATTEMPT_LABEL,
+    RELEASED_LABEL,
+    STUDY_UID_LABEL,
+    TRAINER_ANNOTATION,
+    TRIAL_LABEL,
+)
 from tuning_operator.runtime.protocol import AttemptKey
 
 _MESSAGE_BYTES_OF_ALL: Final = 12 * 1024
@@ -31,7 +37,8 @@ class Identity:
     attempt: AttemptKey
     uid: str
     name: str
-    version: int  # resourceVersion: one counter for all objects of a kind, a larger one is later
+    created_at: float
+    version: int  # resourceVersion: one counter for all objects of a kind, a larger one is later (KEP-5504)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +86,7 @@ class JobView:
 
     identity: Identity
     suspended: bool
+    released: bool  # its end is in the database
     deletion: Deletion | None
     complete: Condition | None
     failed: Condition | None  # its FailureTarget as long as there is no Failed: Pods are ending
@@ -133,6 +141,7 @@ def job_view(raw: Mapping[str, Any]) -> JobView | None:
     return JobView(
         identity=identity,
         suspended=bool((raw.get("spec") or {}).get("suspend")),
+        released=RELEASED_LABEL in metadata["labels"],
         deletion=_deletion(metadata),
         complete=_true(conditions.get("Complete")),
         failed=_true(conditions.get("Failed")) or _true(conditions.get("FailureTarget")),
@@ -182,6 +191,7 @@ def _identity(metadata: Mapping[str, Any]) -> Identity | None:
         attempt=AttemptKey(int(trial), int(attempt)),
         uid=metadata["uid"],
         name=metadata["name"],
+        created_at=timestamp(metadata["creationTimestamp"]) or 0.0,
         version=int(metadata["resourceVersion"]),
     )
 
