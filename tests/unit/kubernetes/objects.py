@@ -63,8 +63,8 @@ def job(
     }
 
 
-def failed_job(message: str, *, reason: str = "PodFailurePolicy") -> dict[str, Any]:
-    return job(condition("Failed", reason, message, at=70))
+def failed_job(message: str, *, reason: str = "PodFailurePolicy", suspend: bool = False) -> dict[str, Any]:
+    return job(condition("Failed", reason, message, at=70), suspend=suspend)
 
 
 def pod(  # noqa: PLR0913 - a Pod has that many sides

@@ -90,8 +90,6 @@ def test_what_we_asked_to_stop_was_interrupted_and_did_not_fail() -> None:
     ended = cache.observe(STUDY, NOW)[KEY].ended
     assert ended is not None
     assert ended.reason == "Interrupted"
-    cache.forget(STUDY)
-    assert cache.observe(STUDY, NOW)[KEY].ended != ended
 
 
 def test_a_released_job_is_not_observed_nor_are_its_pods() -> None:
@@ -152,9 +150,32 @@ def test_studies_with_objects_left_are_known() -> None:
 
 def test_a_pod_in_deletion_is_looked_at_again_when_it_may_be_given_up() -> None:
     cache = filled(jobs=(job(),), pods=(pod("Running", running(), deleted=(90, 30)),))
-    assert cache.look_again_at(STUDY) == NOON + 90 + LOST_AFTER_SECONDS
-    cache.apply(Kind.POD, pod("Failed", terminated(1), deleted=(90, 30), version=2))
-    assert cache.look_again_at(STUDY) is None
+    assert cache.look_again_at(STUDY, NOW) == NOON + 90 + LOST_AFTER_SECONDS
+    seen = cache.observe(STUDY, NOON + 91 + LOST_AFTER_SECONDS)[KEY]
+    assert seen.ended is not None
+    assert seen.ended.reason == "NodeLost"
+    assert cache.look_again_at(STUDY, NOW) is None
+
+
+def test_an_end_of_which_nobody_recorded_the_time_has_that_of_its_first_sight() -> None:
+    cache = filled(jobs=(job(),), pods=(pod("Failed", terminated(137, reason="ContainerStatusUnknown", at=None)),))
+    first = cache.observe(STUDY, NOW)
+    assert cache.observe(STUDY, NOW + 10) == first
+
+
+def test_a_word_to_stop_goes_with_the_attempt() -> None:
+    cache = filled(jobs=(job(version=2),))
+    cache.mark_stopping(STUDY, KEY)
+    cache.apply(Kind.JOB, job(version=3), deleted=True)
+    cache.apply(Kind.JOB, job(uid="job-2", version=4))
+    assert not cache.observe(STUDY, NOW)[KEY].stopping
+
+
+def test_an_object_whose_label_is_changed_is_observed_where_it_says_now() -> None:
+    cache = filled(jobs=(job(version=2),))
+    assert list(cache.observe(STUDY, NOW)) == [KEY]
+    cache.apply(Kind.JOB, job(attempt=1, version=3))
+    assert list(cache.observe(STUDY, NOW)) == [AttemptKey(3, 1)]
 
 
 # Events of type Warning
@@ -166,7 +187,7 @@ def refused(message: str = "Error creating: exceeded quota: gpus, requested") ->
 
 def test_a_warning_is_news_once() -> None:
     cache = filled(jobs=(job(),))
-    assert [cache.warn("job-1", refused()), cache.warn("job-1", refused())] == [STUDY, None]
+    assert [cache.warn("job-1", refused()), cache.warn("job-1", refused())] == [{STUDY}, set()]
     cause = cache.sights(STUDY, NOW)[KEY].cause
     assert cause is not None
     assert cause.object == "ResourceQuota/gpus"
@@ -174,7 +195,7 @@ def test_a_warning_is_news_once() -> None:
 
 def test_a_warning_about_an_unknown_object_is_dropped() -> None:
     cache = ClusterCache()
-    assert cache.warn("job-1", refused()) is None
+    assert cache.warn("job-1", refused()) == frozenset()
     cache.apply(Kind.JOB, job())
     assert cache.sights(STUDY, NOW)[KEY].cause is None
 
@@ -192,12 +213,12 @@ def test_warnings_go_with_their_objects() -> None:
 
 def test_an_event_names_the_study_to_look_at_when_it_is_news() -> None:
     cache = ClusterCache()
-    assert cache.apply(Kind.JOB, job(version=2)) == STUDY
-    assert cache.apply(Kind.JOB, job(version=2)) is None
-    assert cache.apply(Kind.JOB, job(version=1)) is None
-    assert cache.apply(Kind.JOB, job(version=3), deleted=True) == STUDY
-    assert cache.apply(Kind.JOB, job(version=3), deleted=True) is None
-    assert cache.apply(Kind.JOB, job(version=2)) is None
+    assert cache.apply(Kind.JOB, job(version=2)) == {STUDY}
+    assert cache.apply(Kind.JOB, job(version=2)) == frozenset()
+    assert cache.apply(Kind.JOB, job(version=1)) == frozenset()
+    assert cache.apply(Kind.JOB, job(version=3), deleted=True) == {STUDY}
+    assert cache.apply(Kind.JOB, job(version=3), deleted=True) == frozenset()
+    assert cache.apply(Kind.JOB, job(version=2)) == frozenset()
 
 
 def test_a_list_names_the_studies_of_which_something_changed() -> None:
@@ -232,9 +253,10 @@ def test_a_job_whose_labels_are_taken_away_is_gone_until_they_are_back() -> None
     cache = filled(jobs=(job(version=2),))
     bare = job(version=3)
     bare["metadata"]["labels"] = {}
-    assert cache.apply(Kind.JOB, bare) == STUDY
+    assert cache.apply(Kind.JOB, bare) == {STUDY}
     assert phase(cache) is None
-    assert cache.apply(Kind.JOB, job(version=4)) == STUDY
+    assert cache.apply(Kind.JOB, job(version=4)) == {STUDY}
+    assert cache.apply(Kind.JOB, bare, deleted=True) == frozenset()
     assert phase(cache) is Phase.PENDING
 
 
@@ -294,7 +316,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
 
 
 def told(cache: ClusterCache) -> dict[AttemptKey, Sight]:
-    return cache.sights(STUDY, NOW)
+    return dict(cache.sights(STUDY, NOW))
 
 
 def listed(cluster: Cluster, version: int | None = None, into: ClusterCache | None = None) -> ClusterCache:
@@ -307,7 +329,9 @@ def listed(cluster: Cluster, version: int | None = None, into: ClusterCache | No
 
 def deliver(cache: ClusterCache, events: list[Event]) -> None:
     for event in events:
-        cache.apply(event.kind, event.raw, deleted=event.deleted)
+        before = told(cache)
+        changed = cache.apply(event.kind, event.raw, deleted=event.deleted)
+        assert changed == {STUDY} or told(cache) == before
 
 
 @given(cluster=clusters(), data=st.data())

@@ -453,6 +453,15 @@ ENDS: Final = (
         stop_requested=True,
     ),
     Row(
+        "a suspended Job that failed lost its Pod to Kueue, whatever the Pod's exit code",
+        None,
+        Outcome.DISRUPTED,
+        "Requeued",
+        job=failed_job(
+            "Container trainer for pod research/d-1 failed with exit code 1 matching FailJob rule at index 3", suspend=True
+        ),
+    ),
+    Row(
         "a complete Job whose Pod is deleted lost the result, unless the gateway has it",
         None,
         Outcome.DISRUPTED,

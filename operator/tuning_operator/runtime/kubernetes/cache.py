@@ -7,9 +7,10 @@ be lost, doubled or late: a full list mends the first, versions of objects the o
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from tuning_operator.engine.facts import Ended, Observation, Phase
@@ -19,6 +20,8 @@ from tuning_operator.runtime.kubernetes.views import JobView, PodView, StudyKey,
 from tuning_operator.runtime.protocol import AttemptKey
 
 View = TypeVar("View", JobView, PodView)
+
+Place = tuple[StudyKey, AttemptKey]
 
 
 class Kind(StrEnum):
@@ -38,51 +41,44 @@ class _Shelf(Generic[View]):
 
     by_uid: dict[str, View] = field(default_factory=dict)
     gone: dict[str, tuple[str, int]] = field(default_factory=dict)  # namespace and version
-    by_study: defaultdict[StudyKey, dict[str, View]] = field(default_factory=lambda: defaultdict(dict))
+    by_attempt: defaultdict[Place, dict[str, View]] = field(default_factory=lambda: defaultdict(dict))
     listed_at: dict[str | None, int] = field(default_factory=dict)  # by namespace; None: all of them
+    touched: set[Place] = field(default_factory=set)  # attempts of which something changed, until somebody asks
 
-    def put(self, view: View) -> bool:
-        """Take a version of an object. False when a newer one, or its end, is known already."""
+    def put(self, view: View) -> None:
+        """Take a version of an object, unless a newer one, or its end, is known already."""
         identity = view.identity
         known = self.by_uid.get(identity.uid)
         if known is not None:
-            stale = identity.version <= known.identity.version
+            newest = known.identity.version
         else:
-            stale = identity.version <= max(self._gone_at(identity.uid), self._listed(identity.study.namespace))
-        if not stale:
+            newest = max(self._gone_at(identity.uid), self._listed(identity.study.namespace))
+        if identity.version > newest:
             self._store(view)
-        return not stale
 
-    def remove(self, uid: str, namespace: str, version: int) -> View | None:
-        """Take the end of an object; what was known of it, None when nothing was."""
+    def remove(self, uid: str, namespace: str, version: int) -> None:
+        """Take the end of an object, unless a newer version is known already."""
         known = self.by_uid.get(uid)
         if known is not None and version < known.identity.version:
-            return None
+            return
         if version > self._listed(namespace):
             self.gone[uid] = (namespace, max(version, self._gone_at(uid)))
-        return self._drop(uid)
+        self._drop(uid)
 
-    def replace(self, views: Iterable[View], version: int, namespace: str | None) -> set[StudyKey]:
-        """Take a full list; the studies of which something changed."""
+    def replace(self, views: Iterable[View], version: int, namespace: str | None) -> None:
+        """Take a full list. Where a later one is known already, it says nothing."""
         listed = {view.identity.uid: view for view in views if version >= self._listed(view.identity.study.namespace)}
-        changed = set()
         for uid, known in list(self.by_uid.items()):
-            covered = namespace in (None, known.identity.study.namespace)
-            if (
-                covered
-                and uid not in listed
-                and max(known.identity.version, self._listed(known.identity.study.namespace)) <= version
-            ):
+            where = known.identity.study.namespace
+            newest = max(known.identity.version, self._listed(where))
+            if namespace in (None, where) and uid not in listed and newest <= version:
                 self._drop(uid)
-                changed.add(known.identity.study)
         for uid, view in listed.items():
             newest = self.by_uid[uid].identity.version if uid in self.by_uid else self._gone_at(uid)
             if view.identity.version > newest:
                 self._store(view)
-                changed.add(view.identity.study)
         self.listed_at[namespace] = max(version, self.listed_at.get(namespace, 0))
         self.gone = {uid: (where, at) for uid, (where, at) in self.gone.items() if at > self._listed(where)}
-        return changed
 
     def _gone_at(self, uid: str) -> int:
         return self.gone[uid][1] if uid in self.gone else 0
@@ -93,16 +89,19 @@ class _Shelf(Generic[View]):
     def _store(self, view: View) -> None:
         self._drop(view.identity.uid)
         self.by_uid[view.identity.uid] = view
-        self.by_study[view.identity.study][view.identity.uid] = view
+        place = _place(view)
+        self.by_attempt[place][view.identity.uid] = view
+        self.touched.add(place)
 
-    def _drop(self, uid: str) -> View | None:
+    def _drop(self, uid: str) -> None:
         known = self.by_uid.pop(uid, None)
-        if known is not None:
-            study = self.by_study[known.identity.study]
-            del study[uid]
-            if not study:
-                del self.by_study[known.identity.study]
-        return known
+        if known is None:
+            return
+        place = _place(known)
+        del self.by_attempt[place][uid]
+        if not self.by_attempt[place]:
+            del self.by_attempt[place]
+        self.touched.add(place)
 
 
 @dataclass(frozen=True)
@@ -113,6 +112,7 @@ class Sight:
     pod: PodView | None
     observation: Observation
     cause: StudyCause | None  # what keeps it, and every other trial of the study, from running
+    again_at: float | None  # when to look again though nothing happens: a Pod in deletion is given up at some time
 
 
 class ClusterCache:
@@ -122,19 +122,20 @@ class ClusterCache:
         self._jobs: _Shelf[JobView] = _Shelf()
         self._pods: _Shelf[PodView] = _Shelf()
         self._warnings: defaultdict[str, dict[str, WarningEvent]] = defaultdict(dict)
-        self._stopping: defaultdict[StudyKey, set[AttemptKey]] = defaultdict(set)
+        self._stopping: set[Place] = set()
+        # Most attempts of a study are history: only what changed is looked at anew.
+        self._sights: dict[StudyKey, dict[AttemptKey, Sight]] = {}
+        self._stale: defaultdict[StudyKey, set[AttemptKey]] = defaultdict(set)
 
-    # In
+    # In. Each returns the studies to look at, none when nothing changed.
 
-    def apply(self, kind: Kind, raw: Mapping[str, Any], *, deleted: bool = False) -> StudyKey | None:
-        """Take an object from a watch event, or from the answer to a request of ours.
-
-        Returns:
-            The study to look at; None when nothing changed by it.
-        """
+    def apply(self, kind: Kind, raw: Mapping[str, Any], *, deleted: bool = False) -> frozenset[StudyKey]:
+        """Take an object from a watch event, or from the answer to a request of ours."""
         if kind is Kind.JOB:
-            return _take(self._jobs, job_view(raw), raw, deleted=deleted)
-        return _take(self._pods, pod_view(raw), raw, deleted=deleted)
+            _take(self._jobs, job_view(raw), raw, deleted=deleted)
+        else:
+            _take(self._pods, pod_view(raw), raw, deleted=deleted)
+        return self._note_changes()
 
     def replace(
         self, kind: Kind, items: Iterable[Mapping[str, Any]], *, version: int, namespace: str | None = None
@@ -146,36 +147,31 @@ class ClusterCache:
             items: all objects of ours, of all pages.
             version: resourceVersion of the list.
             namespace: to which the list was limited; None when it was not.
-
-        Returns:
-            The studies to look at.
         """
         if kind is Kind.JOB:
-            changed = self._jobs.replace(filter(None, map(job_view, items)), version, namespace)
+            self._jobs.replace(filter(None, map(job_view, items)), version, namespace)
         else:
-            changed = self._pods.replace(filter(None, map(pod_view, items)), version, namespace)
+            self._pods.replace(filter(None, map(pod_view, items)), version, namespace)
         known = self._jobs.by_uid.keys() | self._pods.by_uid.keys()
         self._warnings = defaultdict(dict, {uid: said for uid, said in self._warnings.items() if uid in known})
-        return frozenset(changed)
+        return self._note_changes()
 
-    def warn(self, uid: str, event: WarningEvent) -> StudyKey | None:
-        """Take an Event of type Warning about the object of that uid; the study to look at, None when it changes nothing.
+    def warn(self, uid: str, event: WarningEvent) -> frozenset[StudyKey]:
+        """Take an Event of type Warning about the object of that uid.
 
         About objects that are not known yet it is dropped: what matters is said again.
         """
         about = self._jobs.by_uid.get(uid) or self._pods.by_uid.get(uid)
         if about is None or self._warnings[uid].get(event.reason) == event:
-            return None
+            return frozenset()
         self._warnings[uid][event.reason] = event
-        return about.identity.study
+        self._stale[about.identity.study].add(about.identity.attempt)
+        return frozenset((about.identity.study,))
 
     def mark_stopping(self, study: StudyKey, key: AttemptKey) -> None:
         """Remember that we asked an attempt to stop. Lost at a restart, when its deletion in the cluster tells as much."""
-        self._stopping[study].add(key)
-
-    def forget(self, study: StudyKey) -> None:
-        """Let go of what is remembered of a study beside its objects: it is deleted."""
-        self._stopping.pop(study, None)
+        self._stopping.add((study, key))
+        self._stale[study].add(key)
 
     # Out
 
@@ -183,59 +179,77 @@ class ClusterCache:
         """Every attempt of the study that the cluster knows and that is not released."""
         return {key: sight.observation for key, sight in self.sights(study, now).items()}
 
-    def sights(self, study: StudyKey, now: float) -> dict[AttemptKey, Sight]:
-        """Observations with what they were made of."""
-        jobs = {view.identity.attempt: view for view in sorted(self._of(self._jobs, study), key=_age)}
-        pods: defaultdict[AttemptKey, list[PodView]] = defaultdict(list)
-        for pod in self._of(self._pods, study):
-            job = jobs.get(pod.identity.attempt)
-            # A Job deleted and made again has another uid, and its predecessor's Pods are not its own.
-            if job is None or job.identity.uid == pod.job_uid:
-                pods[pod.identity.attempt].append(pod)
-        asked = self._stopping.get(study, ())
-        return {
-            key: self._sight(jobs.get(key), max(pods[key], key=_precedence, default=None), now, asked=key in asked)
-            for key in sorted(jobs.keys() | pods.keys())
-            if not (key in jobs and jobs[key].released)
-        }
+    def sights(self, study: StudyKey, now: float) -> Mapping[AttemptKey, Sight]:
+        """Observations with what they were made of. The time of an end that nobody recorded is that of its first sight."""
+        sights = self._sights.setdefault(study, {})
+        overdue = {key for key, sight in sights.items() if sight.again_at is not None and now > sight.again_at}
+        for key in self._stale.pop(study, set()) | overdue:
+            sight = self._sight((study, key), now)
+            if sight is None:
+                sights.pop(key, None)
+            else:
+                sights[key] = sight
+        if not sights:
+            del self._sights[study]
+        return MappingProxyType(sights)
 
-    def look_again_at(self, study: StudyKey) -> float | None:
-        """When an observation may change without an event: a Pod in deletion is given up at some time."""
-        deadlines = (pod.deletion.deadline for pod in self._of(self._pods, study) if pod.deletion and not pod.terminal)
-        return min((deadline + LOST_AFTER_SECONDS for deadline in deadlines), default=None)
+    def look_again_at(self, study: StudyKey, now: float) -> float | None:
+        """When an observation may change without an event."""
+        return min((sight.again_at for sight in self.sights(study, now).values() if sight.again_at is not None), default=None)
 
     def studies(self) -> frozenset[StudyKey]:
         """Every study of which there is an object: one that is gone itself has left them behind."""
-        return frozenset(self._jobs.by_study.keys() | self._pods.by_study.keys())
+        return frozenset(study for shelf in (self._jobs, self._pods) for study, _ in shelf.by_attempt)
 
     # Inside
 
-    def _sight(self, job: JobView | None, pod: PodView | None, now: float, *, asked: bool) -> Sight:
+    def _note_changes(self) -> frozenset[StudyKey]:
+        changed = self._jobs.touched | self._pods.touched
+        self._jobs.touched.clear()
+        self._pods.touched.clear()
+        for study, key in changed:
+            self._stale[study].add(key)
+            if (study, key) not in self._jobs.by_attempt and (study, key) not in self._pods.by_attempt:
+                self._stopping.discard((study, key))
+        return frozenset(study for study, _ in changed)
+
+    def _sight(self, place: Place, now: float) -> Sight | None:
+        job = max(self._jobs.by_attempt.get(place, {}).values(), key=_age, default=None)
+        if job is not None and job.released:
+            return None
+        # A Job deleted and made again has another uid, and its predecessor's Pods are not its own.
+        pods = (p for p in self._pods.by_attempt.get(place, {}).values() if job is None or p.job_uid == job.identity.uid)
+        pod = max(pods, key=_precedence, default=None)
+        if job is None and pod is None:
+            return None
+        asked = place in self._stopping
         said = [event for view in (job, pod) if view for event in self._warnings.get(view.identity.uid, {}).values()]
         found = outcome(job, pod, now=now, stop_requested=asked, warnings=said)
         ended = found if isinstance(found, Ended) else None
         placed_at = pod.placed_at if pod else None
-        waiting = Phase.RUNNING if placed_at is not None else Phase.PENDING
         observation = Observation(
-            phase=Phase.ENDED if ended else waiting,
+            phase=Phase.ENDED if ended else Phase.PENDING if placed_at is None else Phase.RUNNING,
             started_at=placed_at,
             stopping=asked or any(view is not None and view.deletion is not None for view in (job, pod)),
             ended=ended,
         )
-        return Sight(job=job, pod=pod, observation=observation, cause=found if isinstance(found, StudyCause) else None)
+        cause = found if isinstance(found, StudyCause) else None
+        leaving = pod.deletion if pod and not ended else None
+        again_at = leaving.deadline + LOST_AFTER_SECONDS if leaving else None
+        return Sight(job=job, pod=pod, observation=observation, cause=cause, again_at=again_at)
 
-    @staticmethod
-    def _of(shelf: _Shelf[View], study: StudyKey) -> Iterator[View]:
-        return iter(shelf.by_study.get(study, {}).values())
 
-
-def _take(shelf: _Shelf[View], view: View | None, raw: Mapping[str, Any], *, deleted: bool) -> StudyKey | None:
+def _take(shelf: _Shelf[View], view: View | None, raw: Mapping[str, Any], *, deleted: bool) -> None:
     if view is not None and not deleted:
-        return view.identity.study if shelf.put(view) else None
+        shelf.put(view)
+        return
     # Gone, or no longer ours: somebody took its labels away.
     metadata = raw["metadata"]
-    known = shelf.remove(metadata["uid"], metadata["namespace"], int(metadata["resourceVersion"]))
-    return known.identity.study if known else None
+    shelf.remove(metadata["uid"], metadata["namespace"], int(metadata["resourceVersion"]))
+
+
+def _place(view: JobView | PodView) -> Place:
+    return view.identity.study, view.identity.attempt
 
 
 def _age(view: JobView | PodView) -> tuple[float, str]:

@@ -33,6 +33,7 @@ _DISRUPTIONS: Final = {
 }
 """`reason` of the DisruptionTarget condition, but for the kubelet's, which stands for several things."""
 
+_REQUEUED: Final = ("Requeued", "its Job was suspended, as Kueue does to make room")
 _NO_SUCH_COMMAND: Final = ("executable file not found", "no such file or directory", "permission denied", "exec format error")
 _UNFIT_REJECTIONS: Final = frozenset(("SysctlForbidden", "PodOSNotSupported", "PodOSSelectorNodeLabelDoesNotMatch"))
 
@@ -190,7 +191,7 @@ def _deleted(case: _Case) -> Ended | None:
     if case.pod.deletion is None or not case.disturbed:
         return None
     if case.job and case.job.suspended:
-        return case.disrupted("Requeued", "its Job was suspended, as Kueue does to make room")
+        return case.disrupted(*_REQUEUED)
     return case.disrupted("Deleted", "its Pod was deleted while it ran")
 
 
@@ -292,6 +293,9 @@ def _remembered(job: JobView, now: float, *, stop_requested: bool, warnings: Ite
         verdict, reason, message = _by_condition(job.failed)
         if stop_requested:
             verdict, reason, message = Outcome.DISRUPTED, "Interrupted", "asked to stop"
+        elif job.suspended:
+            # Suspending deletes the Pod, and with our rules its failing exit code fails the Job.
+            verdict, reason, message = Outcome.DISRUPTED, *_REQUEUED
         return Ended(outcome=verdict, at=job.failed.since or now, reason=reason, message=message)
     return None if job.suspended or job.deletion else causes.without_pod(warnings)
 
