@@ -370,6 +370,7 @@ def test_nothing_is_kept_of_what_is_gone_once_a_list_says_so(cluster: Cluster, d
     cache = ClusterCache()
     deliver(cache, data.draw(st.permutations(cluster.events)))
     listed(cluster, into=cache)
+    deliver(cache, cluster.events)
     assert not cache._jobs.gone
     assert not cache._pods.gone
     assert cache.studies() == listed(cluster).studies()

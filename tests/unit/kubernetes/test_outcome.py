@@ -251,6 +251,12 @@ ENDS: Final = (
         "ExitCode",
     ),
     Row(
+        "a failure in the second of the deletion is a disruption",
+        pod("Failed", terminated(1, at=55), deleted=(85, 30)),
+        Outcome.DISRUPTED,
+        "Deleted",
+    ),
+    Row(
         "a failure before the disruption is a failure",
         pod("Failed", terminated(1, at=49), conditions=disrupted("DeletionByPodGC")),
         Outcome.FAILED,
