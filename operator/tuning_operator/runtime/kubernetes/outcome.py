@@ -22,6 +22,7 @@ from tuning_operator.runtime.local.outcome import last_lines
 LOST_AFTER_SECONDS: Final = 120.0
 """After the end of its grace period a Pod that still runs is given up: its kubelet does not answer."""
 
+_LONGEST_CHARACTER: Final = 4  # bytes of UTF-8: a cut may lose that much more
 _SIGNALLED: Final = 128  # a container ended by signal n has exit code 128 + n
 _KILLED: Final = (_SIGNALLED + signal.SIGKILL, _SIGNALLED + signal.SIGTERM)
 
@@ -129,8 +130,7 @@ def _with_result(case: _Case) -> Ended | None:
 
 
 def _unreadable(pod: PodView, text: str, error: ResultError) -> str:
-    # The kubelet cuts a message where a character would not fit any more.
-    if len(text.encode()) > pod.message_limit - 4:
+    if len(text.encode(errors="replace")) > pod.message_limit - _LONGEST_CHARACTER:
         return f"the result was cut at {pod.message_limit} bytes, all that Kubernetes keeps of it here; write fewer metrics"
     return str(error)
 
