@@ -116,7 +116,7 @@ def running_api_server() -> Iterator[ApiServer]:
     with running_control_plane() as plane:
         plane.kubectl("create", f"--filename={DEFINITION}")
         until(lambda: _serves_studies(plane), seconds=_TIMEOUT, what="the API server serves TuningStudy")
-        configuration = Configuration(host=plane.url, ssl_ca_cert=str(plane.authority), no_proxy="*")
+        configuration = Configuration(host=plane.url, ssl_ca_cert=str(plane.authority.own.certificate), no_proxy="*")
         configuration.cert_file, configuration.key_file = str(plane.admin.certificate), str(plane.admin.key)
         with ApiClient(configuration) as client:
             yield ApiServer(plane, client)

@@ -18,7 +18,7 @@ from tuning_operator.gateway.desk import AttemptRef
 from tuning_operator.gateway.server import Gateway
 from tuning_operator.gateway.tokens import LocalTokens
 from tuning_operator.runtime.local.command import local_command
-from tuning_operator.runtime.local.runtime import Credentials, LocalRuntime
+from tuning_operator.runtime.local.runtime import Credentials, LocalRuntime, Place
 from tuning_operator.search.inline import InlineSearcher
 from tuning_operator.store.database import Database
 from tuning_operator.store.identity import StudyIdentity
@@ -59,7 +59,7 @@ async def open_study(spec: StudySpec, url: str, root: Path) -> AsyncIterator[Loc
         issue=lambda key: tokens.issue(AttemptRef("key", key.trial, key.attempt)),
         revoke=lambda key: tokens.revoke(AttemptRef("key", key.trial, key.attempt)),
     )
-    runtime = LocalRuntime(root, local_command(spec.trial), credentials, changed=wake.set)
+    runtime = LocalRuntime(Place(root=root, incarnation="test"), local_command(spec.trial), credentials, changed=wake.set)
     await runtime.open()
     controller = StudyController(
         name="default/small",
@@ -76,7 +76,7 @@ async def open_study(spec: StudySpec, url: str, root: Path) -> AsyncIterator[Loc
             expire=_keep,
         ),
     )
-    desk.open_study("key", controller, ledger)
+    desk.open_study("key", controller)
     try:
         yield LocalStudy(controller, ledger, wake)
     finally:

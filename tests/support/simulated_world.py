@@ -49,6 +49,8 @@ class SimulatedWorld:
     policies: Iterable[Policy] = POLICIES
     done: list[Action] = field(default_factory=list)
     max_trials_at_verdict: int = 0
+    accepted_as: Phase = Phase.RUNNING  # what becomes of an attempt when the runtime accepts it
+    starts: list[tuple[int, int]] = field(default_factory=list)  # (trial, attempt), as the runtime really started them
 
     def __post_init__(self) -> None:
         self.facts = StudyFacts(spec=self.spec, generation=1, began_at=self.now)
@@ -60,13 +62,15 @@ class SimulatedWorld:
         return decide(self.facts, self.now, policies=self.policies)
 
     def round(self, *, crash_after: int | None = None) -> tuple[Action, ...]:
-        """One look: decide and carry out, or only the first actions when the controller is killed among them."""
+        """One look: decide and carry out; or the controller is killed in the middle of the action of that place."""
         actions = self.decide()
-        for action in actions[:crash_after]:
-            if not self._carry_out(action):
-                break
+        for place, action in enumerate(actions):
+            killed = place == crash_after
+            going_on = self._carry_out(action, unrecorded=killed)
             self.done.append(action)
             self.check()
+            if killed or not going_on:
+                break
         return actions
 
     def settle(self, *, limit: int = 50) -> None:
@@ -76,7 +80,7 @@ class SimulatedWorld:
                 return
         raise AssertionError(f"the engine never rests: {self.decide()}")
 
-    def _carry_out(self, action: Action) -> bool:
+    def _carry_out(self, action: Action, *, unrecorded: bool = False) -> bool:
         self._check_allowed(action)
         match action:
             case AskTrial(number=number):
@@ -88,8 +92,18 @@ class SimulatedWorld:
                     new_trial(self.facts, number, role=Role.SEARCH, parameters=values, now=self.now)
                 )
             case StartAttempt():
+                # The runtime accepts it, then that is recorded: a crash may come between.
+                if self.facts.trial(action.trial).last.observed is None:
+                    self._observe(action.trial, Observation(phase=self.accepted_as, started_at=self.now))
+                    self.starts.append((action.trial, action.attempt))
+                if unrecorded:
+                    return False
                 self.facts = after(self.facts, action, self.now)
-                self._observe(action.trial, Observation(phase=Phase.RUNNING, started_at=self.now))
+            case StopAttempt() if unrecorded:
+                # The reason is recorded first: here the crash comes before the runtime is asked.
+                trial = self.facts.trial(action.trial)
+                self.facts = self.facts.with_trial(trial.with_attempt(replace(trial.last, stop_reason=action.reason)))
+                return False
             case DecideEnd():
                 self.max_trials_at_verdict = self.facts.spec.budget.max_trials
                 self.facts = after(self.facts, action, self.now)
@@ -156,7 +170,7 @@ class SimulatedWorld:
         search = self.facts.of(Role.SEARCH)
         assert [t.number for t in self.facts.trials] == list(range(len(self.facts.trials))), "numbers have no gaps"
         assert len(search) <= self.most_trials, "never more search trials than the budget"
-        assert len(self.facts.live) <= self.most_parallelism, "never more attempts at once than parallelism"
+        assert len(set(self.starts)) == len(self.starts), "the runtime starts no attempt twice"
         for trial in self.facts.trials:
             assert sum(a.live for a in trial.attempts) <= (0 if trial.finished else 1), "no two live attempts of a trial"
             assert [a.number for a in trial.attempts] == list(range(len(trial.attempts)))
@@ -167,21 +181,17 @@ class SimulatedWorld:
         self._most_trials = max(getattr(self, "_most_trials", 0), self.facts.spec.budget.max_trials)
         return self._most_trials
 
-    @property
-    def most_parallelism(self) -> int:
-        """The largest parallelism so far: attempts started under it may still run."""
-        self._most_parallelism = max(getattr(self, "_most_parallelism", 0), self.facts.spec.budget.parallelism)
-        return self._most_parallelism
-
     def _check_allowed(self, action: Action) -> None:
         match action:
             case AskTrial(number=number) | ClaimTrial(number=number):
                 assert number == len(self.facts.trials), "the next number"
+                assert len(self.facts.live) < self.facts.spec.budget.parallelism, "never more at once than parallelism"
             case ClaimAttempt(trial=number, attempt=attempt):
                 trial = self.facts.trial(number)
                 assert not trial.finished, "a finished trial never restarts"
                 assert not trial.last.live, "one attempt at a time"
                 assert attempt == trial.last.number + 1, "a name is never used twice"
+                assert len(self.facts.live) < self.facts.spec.budget.parallelism, "never more at once than parallelism"
             case StartAttempt(trial=number, attempt=attempt):
                 trial = self.facts.trial(number)
                 assert not trial.finished, "a finished trial never restarts"

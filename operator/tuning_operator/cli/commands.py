@@ -16,7 +16,7 @@ from tuning_operator.cli.replay import NothingToReplayError, replay_directory
 from tuning_operator.cli.run import ExitCode, run_study
 from tuning_operator.store.errors import StoreError
 
-_REFUSALS = (ManifestError, StoreError, DirectoryInUseError, NothingToReplayError)
+_REFUSALS = (ManifestError, StoreError, DirectoryInUseError, NothingToReplayError, OSError)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -61,5 +61,8 @@ def replay(directory: Path) -> None:
 
 
 def _refuse(error: Exception) -> None:
-    click.echo(str(error), err=True)
+    if isinstance(error, OSError) and error.filename is not None:
+        click.echo(f"{error.filename}: {error.strerror}; mend that, or choose another place", err=True)
+    else:
+        click.echo(str(error), err=True)
     sys.exit(ExitCode.REFUSED)

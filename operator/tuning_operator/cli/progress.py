@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Protocol
@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import StudySpec
-from tuning_operator.cli.words import duration, number, outcome, parameters
+from tuning_operator.cli.words import duration, number, outcome, parameters, with_spread
 from tuning_operator.engine.facts import Role, StudyFacts, Trial
 
 
@@ -27,13 +27,13 @@ class Progress(Protocol):
 
 
 @contextmanager
-def shown(console: Console, title: str) -> Iterator[Progress]:
-    """Show progress on this console while the block runs."""
+def shown(console: Console, title: str, *, told: Collection[int]) -> Iterator[Progress]:
+    """Show progress on this console while the block runs; trials that were told before it are not told again."""
+    lines = _Lines(console, set(told))
     if not console.is_terminal:
-        yield _Lines(console)
+        yield lines
         return
     with Live(console=console, refresh_per_second=4, transient=True) as live:
-        lines = _Lines(console)
 
         def show(facts: StudyFacts, status: StudyStatus) -> None:
             lines(facts, status)
@@ -43,19 +43,18 @@ def shown(console: Console, title: str) -> Iterator[Progress]:
 
 
 class _Lines:
-    """One line per trial that is told; those of an earlier run are not repeated."""
+    """One line per trial that is told."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, told: set[int]) -> None:
         self._console = console
-        self._told: set[int] | None = None
+        self._told = told
 
     def __call__(self, facts: StudyFacts, status: StudyStatus) -> None:
-        told = {trial.number for trial in facts.trials if trial.finished}
-        if self._told is None:
-            self._told = told if facts.trials and len(told) == len(facts.trials) else set()
-        for number_ in sorted(told - self._told):
-            self._console.print(trial_line(facts.spec, facts.trial(number_), status), highlight=False, soft_wrap=True)
-        self._told |= told
+        for trial in facts.trials:
+            if trial.finished and trial.number not in self._told:
+                self._told.add(trial.number)
+                # Words of users' own stand in it: nothing is markup, and no line is cut.
+                self._console.print(Text(trial_line(facts.spec, trial, status)), soft_wrap=True)
 
 
 def trial_line(spec: StudySpec, trial: Trial, status: StudyStatus) -> str:
@@ -72,16 +71,18 @@ def panel(title: str, facts: StudyFacts, status: StudyStatus) -> RenderableType:
     done = sum(trial.finished for trial in facts.trials)
     total = spec.budget.max_trials + spec.baseline.repeats
     grid = Table.grid(padding=(0, 2))
-    sampler = f"{status.search.sampler}: {status.search.reason}" if status.search else ""
-    grid.add_row("search", Text(sampler, overflow="ellipsis", no_wrap=True))
-    grid.add_row("trials", Text(f"{status.trials.progress} told, {len(facts.live)} running"))
+
+    def row(name: str, words: str) -> None:
+        grid.add_row(name, Text(words, overflow="ellipsis", no_wrap=True))
+
+    row("search", f"{status.search.sampler}: {status.search.reason}" if status.search else "")
+    row("trials", f"{status.trials.progress} told, {len(facts.live)} running")
     if status.baseline:
-        spread = f" ± {number(status.baseline.stddev)}" if status.baseline.stddev is not None else ""
-        grid.add_row("baseline", f"{spec.objective.metric} {number(status.baseline.value)}{spread}")
+        row("baseline", f"{spec.objective.metric} {with_spread(status.baseline.value, status.baseline.stddev)}")
     if status.best:
         best = f"{spec.objective.metric} {number(status.best.value)} in trial {status.best.trial}"
-        grid.add_row("best", f"{best}  ({parameters(status.best.parameters)})")
+        row("best", f"{best}  ({parameters(status.best.parameters)})")
     if status.estimated_completion:
         left = (status.estimated_completion - datetime.now(UTC)).total_seconds()
-        grid.add_row("left", f"about {duration(left)}" if left > 0 else "any moment")
+        row("left", f"about {duration(left)}" if left > 0 else "any moment")
     return Group(Text(title, style="bold"), ProgressBar(total=total, completed=done, width=60), grid)

@@ -9,7 +9,7 @@ from rich.text import Text
 from tuning_operator.api.parameters import Parameters, defaults
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import StudySpec
-from tuning_operator.cli.words import number, value
+from tuning_operator.cli.words import number, value, with_spread
 
 
 def result_table(spec: StudySpec, status: StudyStatus) -> RenderableType:
@@ -47,25 +47,21 @@ def gain_line(status: StudyStatus) -> str:
 
 
 def _comparison(spec: StudySpec, status: StudyStatus) -> Table:
-    best = status.best
+    best, base = status.best, status.baseline
     assert best is not None, "called with a best trial"
     table = Table()
     table.add_column("")
     table.add_column("baseline", justify="right")
     table.add_column(f"best (trial {best.trial})", justify="right")
-    table.add_row(spec.objective.metric, _baseline_value(status), number(best.value), style="bold")
+
+    def row(*cells: str, style: str = "") -> None:
+        table.add_row(*map(Text, cells), style=style)  # words of users' own are no markup
+
+    row(spec.objective.metric, with_spread(base.value, base.stddev) if base else "-", number(best.value), style="bold")
     standard = _defaults(spec)
-    for parameter in spec.parameters:
-        name = parameter.name
-        table.add_row(name, _shown(standard, name), _shown(best.parameters, name))
+    for name in (parameter.name for parameter in spec.parameters):
+        row(name, _shown(standard, name), _shown(best.parameters, name))
     return table
-
-
-def _baseline_value(status: StudyStatus) -> str:
-    if status.baseline is None:
-        return "-"
-    spread = f" ± {number(status.baseline.stddev)}" if status.baseline.stddev is not None else ""
-    return f"{number(status.baseline.value)}{spread}"
 
 
 def _defaults(spec: StudySpec) -> Parameters:

@@ -11,6 +11,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import TuningStudy
@@ -28,7 +29,7 @@ class ExitCode(IntEnum):
     SUCCEEDED = 0
     FAILED = 1
     REFUSED = 2  # the manifest or the call
-    STALLED = 3  # something must be mended first; the same command then goes on
+    STALLED = 3  # something must be mended or resumed first; the same command then goes on
     INTERRUPTED = 130  # by Ctrl-C; the same command goes on
 
 
@@ -42,13 +43,16 @@ async def run_study(study: TuningStudy, output: Path, *, parallelism: int | None
     directory.create()
     with _logging_to(directory.log_file):
         async with open_session(study, directory, parallelism=parallelism) as session:
-            with _interrupts(session, console), shown(console, f"study {study.metadata.name}") as progress:
+            if session.note:
+                console.print(Text(session.note, style="yellow"))
+            title = f"study {study.metadata.name}"
+            with _interrupts(session, console), shown(console, title, told=session.told_before) as progress:
                 session.watch(progress)
                 session.watch(lambda _facts, status: write_result(directory, status))
-                status = await session.run()
+                status = await session.run(trouble=lambda words: console.print(Text(words, style="yellow")))
         console.print(result_table(study.spec, status))
         await _write_report(session.study_name, study, status, directory=directory, console=console)
-    return _exit_code(status, console, output)
+    return _exit_code(study, status, console, output)
 
 
 def write_result(directory: StudyDirectory, status: StudyStatus) -> None:
@@ -69,16 +73,17 @@ async def _write_report(
         )
     except ReportFailed as error:
         # The study is done and stored; its picture can be drawn again.
-        console.print(f"report.html was not written: {error}", style="yellow")
+        console.print(Text(f"report.html was not written: {error}", style="yellow"))
 
 
-def _exit_code(status: StudyStatus, console: Console, output: Path) -> ExitCode:
-    console.print(f"Everything is in {output}: result.json, report.html, study.db, trials/", highlight=False)
+def _exit_code(study: TuningStudy, status: StudyStatus, console: Console, output: Path) -> ExitCode:
+    console.print(Text(f"Everything is in {output}: result.json, report.html, study.db, trials/"), soft_wrap=True)
     stalled = any(condition.type == "Stalled" and condition.status == "True" for condition in status.conditions)
-    if status.phase == "Succeeded":
-        return ExitCode.SUCCEEDED
-    if status.phase == "Failed":
-        return ExitCode.FAILED
+    if status.phase in ("Succeeded", "Failed"):
+        return ExitCode.SUCCEEDED if status.phase == "Succeeded" else ExitCode.FAILED
+    if study.spec.suspend:
+        console.print("spec.suspend is true; set it to false and run the same command again to go on.")
+        return ExitCode.STALLED
     console.print("Mend it and run the same command again." if stalled else "Run the same command again to go on.")
     return ExitCode.STALLED if stalled else ExitCode.INTERRUPTED
 
@@ -94,6 +99,7 @@ def _interrupts(session: LocalSession, console: Console) -> Iterator[None]:
     def interrupt() -> None:
         nonlocal asked
         if asked:
+            session.abandon()
             task.cancel()
             return
         asked = True
@@ -111,7 +117,7 @@ def _interrupts(session: LocalSession, console: Console) -> Iterator[None]:
 
 @contextmanager
 def _logging_to(file: Path) -> Iterator[None]:
-    """Warnings and worse go to a file beside the study: the terminal belongs to the progress."""
+    """What the program has to say besides goes to a file beside the study: the terminal belongs to the progress."""
     handler = logging.FileHandler(file, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.setLevel(logging.INFO)

@@ -17,16 +17,17 @@ from tuning_operator.cli.directory import StudyDirectory, local_identity
 from tuning_operator.controller.desk import StudyDesk
 from tuning_operator.controller.loop import run_until_at_rest
 from tuning_operator.controller.study import Parts, StudyController
-from tuning_operator.engine.facts import SamplerChoice, StudyFacts, Trial
+from tuning_operator.engine.facts import Role, SamplerChoice, StudyFacts, Trial
 from tuning_operator.gateway.desk import AttemptRef
 from tuning_operator.gateway.server import Gateway
 from tuning_operator.gateway.tokens import LocalTokens
 from tuning_operator.runtime.local.command import local_command
-from tuning_operator.runtime.local.runtime import Credentials, LocalRuntime
+from tuning_operator.runtime.local.runtime import Credentials, LocalRuntime, Place
 from tuning_operator.runtime.protocol import AttemptKey
 from tuning_operator.search.auto import choose
 from tuning_operator.search.pool import SearchPool
 from tuning_operator.store.database import Database
+from tuning_operator.store.identity import StudyIdentity
 from tuning_operator.store.ledger import Ledger
 from tuning_operator.store.prepare import prepare
 from tuning_operator.store.records import StoredStudy
@@ -40,10 +41,14 @@ class LocalSession:
 
     controller: StudyController
     study_name: str
+    told_before: frozenset[int]  # trials that an earlier run has told
+    note: str  # what the user should know before it goes on; may be empty
     _wake: asyncio.Event
+    _runtime: LocalRuntime
     _looked: list[Callable[[StudyFacts, StudyStatus], None]] = field(default_factory=list)
     status: StudyStatus | None = None
     _looked_at: float = 0.0
+    _trouble: str = ""
 
     def watch(self, looked: Callable[[StudyFacts, StudyStatus], None]) -> None:
         """Call this after every look at the study."""
@@ -54,10 +59,24 @@ class LocalSession:
         self.controller.suspend()
         self._wake.set()
 
-    async def run(self) -> StudyStatus:
-        """Run the study until it is finished, or stalled or suspended with nothing running."""
-        facts = await run_until_at_rest(self.controller, self._wake, looked=self._look_now_and_then)
-        return self._look(facts)
+    def abandon(self) -> None:
+        """Do not wait for trials that are being stopped: they end by themselves, and the next run finds how."""
+        self._runtime.abandon()
+
+    async def run(self, *, trouble: Callable[[str], object]) -> StudyStatus:
+        """Run the study until it is finished, or stalled or suspended with nothing running.
+
+        Args:
+            trouble: called with a sentence when something does not answer and will be tried again.
+        """
+
+        def look(facts: StudyFacts) -> None:
+            self._look_now_and_then(facts)
+            if self.controller.trouble != self._trouble:
+                self._trouble = self.controller.trouble
+                trouble(self._trouble or "The search answers again.")
+
+        return self._look(await run_until_at_rest(self.controller, self._wake, looked=look, trouble=trouble))
 
     def _look_now_and_then(self, facts: StudyFacts) -> None:
         """Nobody reads faster than this, and trials may end faster."""
@@ -67,7 +86,7 @@ class LocalSession:
             self._look(facts)
 
     def _look(self, facts: StudyFacts) -> StudyStatus:
-        self.status = self.controller.status(self.status)
+        self.status = self.controller.status(facts, self.status)
         for looked in self._looked:
             looked(facts, self.status)
         return self.status
@@ -98,6 +117,7 @@ async def open_session(
         await asyncio.to_thread(prepare, directory.database_url)
         database = await asyncio.to_thread(Database.connect, directory.database_url)
         stack.callback(database.close)
+        await asyncio.to_thread(_refuse_another, database, identity, directory)
         ledger = await asyncio.to_thread(
             database.adopt,
             identity,
@@ -119,7 +139,9 @@ async def open_session(
             issue=lambda attempt: tokens.issue(_ref(key, attempt)),
             revoke=lambda attempt: tokens.revoke(_ref(key, attempt)),
         )
-        runtime = LocalRuntime(directory.root, command, credentials, changed=wake.set)
+        # Began at another time: another study, though in the same directory.
+        place = Place(root=directory.root, incarnation=repr(stored.began_at))
+        runtime = LocalRuntime(place, command, credentials, changed=wake.set)
         await runtime.open()
         stack.push_async_callback(runtime.close)
         controller = StudyController(
@@ -133,8 +155,42 @@ async def open_session(
                 ledger=ledger, runtime=runtime, searcher=searcher, clock=time.time, write_reports=desk.write_reports, expire=_keep
             ),
         )
-        desk.open_study(key, controller, ledger)
-        yield LocalSession(controller=controller, study_name=ledger.study_name, _wake=wake)
+        desk.open_study(key, controller)
+        yield LocalSession(
+            controller=controller,
+            study_name=ledger.study_name,
+            told_before=frozenset(trial.number for trial in stored.trials if trial.finished),
+            note=_note(spec, stored),
+            _wake=wake,
+            _runtime=runtime,
+        )
+
+
+def _refuse_another(database: Database, identity: StudyIdentity, directory: StudyDirectory) -> None:
+    """A directory holds one study: under another name it would be taken for that one."""
+    for summary in database.studies():
+        if summary.identity != identity:
+            here, wanted = summary.identity, identity
+            raise ManifestError(
+                [
+                    Problem(
+                        "metadata.name",
+                        f"{directory.root} holds study {here.namespace}/{here.name}, not {wanted.namespace}/{wanted.name}; "
+                        "put the name back, or choose another --output",
+                    )
+                ]
+            )
+
+
+def _note(spec: StudySpec, stored: StoredStudy) -> str:
+    """What a user who edited the budget of a finished study should know."""
+    searched = sum(trial.role is Role.SEARCH for trial in stored.trials)
+    if stored.verdict is None or spec.budget.max_trials <= searched:
+        return ""
+    return (
+        f"The study has ended already ({stored.verdict.reason}): spec.budget.maxTrials {spec.budget.max_trials} starts nothing; "
+        "choose another --output for a new study."
+    )
 
 
 def _settle_spec(ledger: Ledger, stored: StoredStudy, spec: StudySpec) -> SamplerChoice:

@@ -15,6 +15,11 @@ def number(value: float) -> str:
     return f"{value:.5g}"
 
 
+def with_spread(mean: float, stddev: float | None) -> str:
+    """A mean and, when it is known, its standard deviation."""
+    return number(mean) if stddev is None else f"{number(mean)} ± {number(stddev)}"
+
+
 def value(parameter: ParameterValue) -> str:
     """A parameter's value, short."""
     return f"{parameter:.4g}" if isinstance(parameter, float) else str(parameter)

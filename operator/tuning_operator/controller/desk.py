@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,7 +11,6 @@ from tuning_operator.engine.facts import Attempt, StopReason, Trial
 from tuning_operator.gateway.batch import Report, ReportWriter
 from tuning_operator.gateway.desk import AttemptRef, Point, Superseded, TrialCard, Unavailable, UnknownAttempt
 from tuning_operator.store.errors import DatabaseUnavailableError
-from tuning_operator.store.ledger import Ledger
 from tuning_operator.store.records import ReportedPoint
 
 
@@ -26,7 +24,6 @@ class StudyDesk:
             changed: called with a study's key when a trial brought something that may need a decision.
         """
         self._studies: dict[str, StudyController] = {}
-        self._ledgers: dict[str, Ledger] = {}
         self._changed = changed
         self._writer = ReportWriter(self._flush)
 
@@ -49,10 +46,9 @@ class StudyDesk:
         """Write what waits."""
         await self._writer.close()
 
-    def open_study(self, key: str, study: StudyController, ledger: Ledger) -> None:
+    def open_study(self, key: str, study: StudyController) -> None:
         """Take reports and results for this study from now on."""
         self._studies[key] = study
-        self._ledgers[key] = ledger
 
     # Desk
 
@@ -72,9 +68,11 @@ class StudyDesk:
     async def report(self, ref: AttemptRef, points: Sequence[Point]) -> StopReason | None:
         """Take reports into memory at once; the database follows in batches."""
         _, attempt = self._current(ref)
-        self._study(ref).take_reports(ref.trial, _first_values(points))
+        study = self._study(ref)
+        study.take_reports(ref.trial, _first_values(points))
         self._writer.add(Report(ref, point) for point in points)
-        self._changed(ref.study)
+        if study.spec.pruning.pruner != "none":
+            self._changed(ref.study)
         return attempt.stop_reason
 
     def stop_reason(self, ref: AttemptRef) -> StopReason | None:
@@ -116,7 +114,7 @@ class StudyDesk:
             by_study[report.ref.study].append(point)
         try:
             for key, points in by_study.items():
-                await asyncio.to_thread(self._ledgers[key].report, points)
+                await self._studies[key].store_reports(points)
         except DatabaseUnavailableError as error:
             raise Unavailable(str(error)) from error
 

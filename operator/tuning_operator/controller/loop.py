@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from tuning_operator.controller.backoff import backoffs
 from tuning_operator.controller.study import StudyController
 from tuning_operator.engine.facts import StudyFacts
-from tuning_operator.search.searcher import SearchFailed
+from tuning_operator.runtime.protocol import RuntimeUnavailableError
 from tuning_operator.store.errors import DatabaseUnavailableError
 
 _log = logging.getLogger(__name__)
@@ -18,20 +19,14 @@ _log = logging.getLogger(__name__)
 TICK_SECONDS: Final = 1.0
 """How often time alone may change a decision: time limits, maxDuration."""
 
-_FIRST_BACKOFF: Final = 1.0
-_LONGEST_BACKOFF: Final = 30.0
-
-
-def backoffs() -> Iterator[float]:
-    """Seconds to wait after the first, second ... failure in a row."""
-    delay = _FIRST_BACKOFF
-    while True:
-        yield delay
-        delay = min(2 * delay, _LONGEST_BACKOFF)
-
 
 async def run_until_at_rest(
-    study: StudyController, wake: asyncio.Event, *, looked: Callable[[StudyFacts], object], tick: float = TICK_SECONDS
+    study: StudyController,
+    wake: asyncio.Event,
+    *,
+    looked: Callable[[StudyFacts], object],
+    trouble: Callable[[str], object] = _log.warning,
+    tick: float = TICK_SECONDS,
 ) -> StudyFacts:
     """Reconcile at every wake and every tick until the study is finished, or stalled or suspended with nothing running.
 
@@ -41,34 +36,39 @@ async def run_until_at_rest(
         study: to be run.
         wake: set whenever something has happened to the study.
         looked: called with the facts after every round.
+        trouble: called with a sentence when something is away and will be tried again.
         tick: seconds between looks when nothing happens.
 
     Raises:
         StoreError: the study is somebody else's now, or the database holds something unexpected.
     """
     delays = backoffs()
-    reload = False
     while True:
         wake.clear()
         try:
-            if reload:
-                await study.reload()
             acted = await study.reconcile()
-        except (DatabaseUnavailableError, SearchFailed) as error:
-            reload = isinstance(error, DatabaseUnavailableError)
+        except (DatabaseUnavailableError, RuntimeUnavailableError) as error:
             delay = next(delays)
-            _log.warning("%s: %s; trying again in %.0f s", study.name, error, delay)
-            await asyncio.sleep(delay)
+            trouble(f"{error}; trying again in {delay:.0f} s")
+            await _rest(wake, delay, until=lambda: study.spec.suspend)
             continue
-        delays, reload = backoffs(), False
+        delays = backoffs()
         facts = study.facts()
         looked(facts)
         if acted:
             continue
         if at_rest(facts):
             return facts
-        with suppress(TimeoutError):
-            async with asyncio.timeout(tick):
+        await _rest(wake, tick, until=lambda: True)
+
+
+async def _rest(wake: asyncio.Event, seconds: float, *, until: Callable[[], bool]) -> None:
+    """Wait for the time to pass, or for a wake with which the condition holds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wake.wait()
+            while not until():
+                wake.clear()
                 await wake.wait()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +14,7 @@ from typing import Any, Final
 from tuning_operator.api.contract import Result, environment
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import StudySpec
+from tuning_operator.controller.backoff import backoffs
 from tuning_operator.engine import summary
 from tuning_operator.engine.actions import (
     Action,
@@ -28,17 +30,20 @@ from tuning_operator.engine.actions import (
     TellTrial,
 )
 from tuning_operator.engine.after import concluded, new_attempt, new_trial, told
-from tuning_operator.engine.decide import decide
+from tuning_operator.engine.decide import POLICIES, decide
 from tuning_operator.engine.facts import Attempt, Role, SamplerChoice, StudyFacts, Trial, Verdict
+from tuning_operator.engine.policies import search
 from tuning_operator.engine.status import project
 from tuning_operator.runtime.protocol import AttemptKey, Launch, Runtime
 from tuning_operator.search.problem import Exhausted, problem_of
-from tuning_operator.search.searcher import Searcher
+from tuning_operator.search.searcher import Searcher, SearchFailed
+from tuning_operator.store.errors import DatabaseUnavailableError
 from tuning_operator.store.ledger import Ledger
-from tuning_operator.store.records import StoredStudy
+from tuning_operator.store.records import ReportedPoint, StoredStudy
 
 _log = logging.getLogger(__name__)
 
+WITHOUT_SEARCH: Final = tuple(policy for policy in POLICIES if policy is not search.policy)
 _SECONDS_PER_HOUR: Final = 3600
 _LIBRARIES: Final = ("optuna", "scipy", "torch", "cmaes")
 
@@ -58,7 +63,7 @@ class Parts:
 class StudyController:
     """A study in memory, backed by the database.
 
-    One `reconcile` at a time; the gateway's desk may change trials in between (`take_report`, `take_result`), since
+    One `reconcile` at a time; the gateway's desk may change trials in between (`take_reports`, `take_result`), since
     both run on one event loop and every change starts from the newest trial.
     """
 
@@ -84,6 +89,12 @@ class StudyController:
         self._expired = False
         self._trials: list[Trial] = []
         self._remember(stored)
+        self._seen = self.facts()
+        self._doubtful = False  # memory and database may differ: read again before the next look
+        self._results = asyncio.Lock()  # a result is taken, or its attempt concluded, one after the other
+        self._search_pauses = backoffs()
+        self._ask_again_at = -math.inf
+        self.trouble = ""  # why the search does not go on, for people; empty when it does
         self._problem = problem_of(parts.ledger.study_name, spec, choice.sampler)
 
     # Observe
@@ -106,9 +117,9 @@ class StudyController:
             expired=self._expired,
         )
 
-    def status(self, previous: StudyStatus | None = None) -> StudyStatus:
-        """The status of this moment."""
-        return project(self.facts(), self._parts.clock(), choice=self.choice, previous=previous)
+    def status(self, facts: StudyFacts, previous: StudyStatus | None = None) -> StudyStatus:
+        """The status that these facts imply now."""
+        return project(facts, self._parts.clock(), choice=self.choice, previous=previous)
 
     # Decide and act
 
@@ -116,13 +127,26 @@ class StudyController:
         """Look once, and act on what was seen. False when there was nothing to do: then nothing is, until something happens.
 
         Raises:
-            StoreError: the database is away (repeat later), or the study is somebody else's now.
-            SearchFailed: the sampler gave no answer.
+            DatabaseUnavailableError: try again later; what was not written is decided again.
+            StoreError: the study is somebody else's now, or the database holds something unexpected.
+            RuntimeUnavailableError: try again later.
         """
-        actions = decide(self.facts(), self._parts.clock())
+        try:
+            if self._doubtful:
+                await self._reload()
+            return await self._round()
+        except DatabaseUnavailableError:
+            self._doubtful = True
+            raise
+
+    async def _round(self) -> bool:
+        self._seen = facts = self.facts()
+        asking = self._parts.clock() >= self._ask_again_at
+        actions = decide(facts, self._parts.clock(), policies=POLICIES if asking else WITHOUT_SEARCH)
         for action in actions:
             _log.debug("%s: %s", self.name, action)
-            if not await self._carry_out(action):
+            # The rest was decided for a spec that is none any more, or on facts that do not hold.
+            if not await self._carry_out(action) or self.spec is not facts.spec:
                 break
         return bool(actions)
 
@@ -133,18 +157,30 @@ class StudyController:
         return outcome is not False
 
     async def _claim_trial(self, action: ClaimTrial) -> None:
-        trial = new_trial(self.facts(), action.number, role=action.role, parameters=action.parameters, now=self._parts.clock())
+        trial = new_trial(self._seen, action.number, role=action.role, parameters=action.parameters, now=self._parts.clock())
         await self._claim(trial, {})
 
     async def _ask_trial(self, action: AskTrial) -> bool:
-        answer = await self._parts.searcher.ask(self._problem, tuple(self._trials), action.number)
+        try:
+            answer = await self._parts.searcher.ask(self._problem, tuple(self._trials), action.number)
+        except SearchFailed as error:
+            self._pause_search(error)
+            return False
+        self._search_pauses, self.trouble = backoffs(), ""
         if isinstance(answer, Exhausted):
             await asyncio.to_thread(self._parts.ledger.mark_exhausted)
             self._exhausted = True
             return False
-        trial = new_trial(self.facts(), action.number, role=Role.SEARCH, parameters=answer.parameters, now=self._parts.clock())
+        trial = new_trial(self._seen, action.number, role=Role.SEARCH, parameters=answer.parameters, now=self._parts.clock())
         await self._claim(replace(trial, sampler_state=answer.sampler_state), self._how_asked())
         return True
+
+    def _pause_search(self, error: SearchFailed) -> None:
+        """Ask again later; meanwhile what runs is looked after."""
+        pause = next(self._search_pauses)
+        self._ask_again_at = self._parts.clock() + pause
+        self.trouble = f"the search gave no answer: {error}"
+        _log.warning("%s: %s; asking again in %.0f s", self.name, self.trouble, pause)
 
     def _how_asked(self) -> Mapping[str, Any]:
         """What replaying this ask needs to be told, besides the order of the log."""
@@ -155,7 +191,7 @@ class StudyController:
         self._trials.append(trial)
 
     async def _claim_attempt(self, action: ClaimAttempt) -> None:
-        attempt = new_attempt(self.facts(), action.attempt, self._parts.clock())
+        attempt = new_attempt(self._seen, action.attempt, self._parts.clock())
         await asyncio.to_thread(self._parts.ledger.claim_attempt, action.trial, attempt)
         self._put(action.trial, attempt)
 
@@ -167,30 +203,37 @@ class StudyController:
 
     async def _stop_attempt(self, action: StopAttempt) -> None:
         if self._trials[action.trial].attempts[action.attempt].stop_reason is None:
-            await asyncio.to_thread(self._parts.ledger.request_stop, action.trial, action.attempt, action.reason)
+            recorded = await asyncio.to_thread(self._parts.ledger.request_stop, action.trial, action.attempt, action.reason)
+            # Another reason may stand there, of a write whose answer was lost.
+            self._doubtful = self._doubtful or not recorded
             self._change(action.trial, action.attempt, stop_reason=action.reason)
         await self._parts.runtime.stop(AttemptKey(action.trial, action.attempt))
 
-    async def _conclude_attempt(self, action: ConcludeAttempt) -> None:
+    async def _conclude_attempt(self, action: ConcludeAttempt) -> bool:
         # The database drops reports of a trial that is told.
         await self._parts.write_reports()
-        trial = self.facts().trial(action.trial)
-        hours = summary.attempt_hours(trial.attempts[action.attempt], action.ended.at)
-        await asyncio.to_thread(
-            self._parts.ledger.conclude,
-            action.trial,
-            action.attempt,
-            action.ended,
-            last_step=trial.last_step,
-            gpu_seconds=hours * _SECONDS_PER_HOUR * self.spec.trial.gpus,
-            tell=action.tell,
-        )
-        self._trials[action.trial] = concluded(self._trials[action.trial], action)
+        async with self._results:
+            trial = self.facts().trial(action.trial)
+            attempt = trial.attempts[action.attempt]
+            if attempt.posted is not self._seen.trial(action.trial).attempts[action.attempt].posted:
+                return False  # its result came in between, and decides otherwise
+            await asyncio.to_thread(
+                self._parts.ledger.conclude,
+                action.trial,
+                action.attempt,
+                action.ended,
+                last_step=trial.last_step,
+                gpu_seconds=summary.attempt_hours(attempt, action.ended.at) * _SECONDS_PER_HOUR * self.spec.trial.gpus,
+                tell=action.tell,
+            )
+            self._trials[action.trial] = concluded(self._trials[action.trial], action)
+        return True
 
     async def _tell_trial(self, action: TellTrial) -> None:
         now = self._parts.clock()
         await asyncio.to_thread(self._parts.ledger.tell, action.trial, action.tell, now)
-        self._trials[action.trial] = told(self._trials[action.trial], action.tell, now)
+        trial = self._trials[action.trial] = told(self._trials[action.trial], action.tell, now)
+        await self._parts.runtime.release(AttemptKey(trial.number, trial.last.number), final=True)
 
     async def _release_attempt(self, action: ReleaseAttempt) -> None:
         key = AttemptKey(action.trial, action.attempt)
@@ -225,23 +268,34 @@ class StudyController:
         """Commit a result. False when the attempt was concluded without it.
 
         Raises:
-            StoreError: it is not committed.
+            StoreError: it is not known to be committed.
         """
         post = self._parts.ledger.post_result
-        accepted = await asyncio.to_thread(post, trial, attempt, result.metrics, pruned=result.pruned)
-        if accepted:
-            self._change(trial, attempt, posted=result.metrics, posted_pruned=result.pruned)
+        async with self._results:
+            try:
+                accepted = await asyncio.to_thread(post, trial, attempt, result.metrics, pruned=result.pruned)
+            except DatabaseUnavailableError:
+                self._doubtful = True
+                raise
+            if accepted:
+                self._change(trial, attempt, posted=result.metrics, posted_pruned=result.pruned)
         return accepted
+
+    async def store_reports(self, points: Sequence[ReportedPoint]) -> None:
+        """Write intermediate values into the database.
+
+        Raises:
+            StoreError: they are not written.
+        """
+        await asyncio.to_thread(self._parts.ledger.report, points)
 
     # Memory
 
-    async def reload(self) -> None:
-        """Read everything again: after an outage, nobody knows whether the last write was done.
-
-        Raises:
-            StoreError: the database is still away, or the study is somebody else's now.
-        """
-        self._remember(await asyncio.to_thread(self._parts.ledger.load))
+    async def _reload(self) -> None:
+        """Read everything again: after an outage, nobody knows whether the last write was done."""
+        async with self._results:
+            self._remember(await asyncio.to_thread(self._parts.ledger.load))
+        self._doubtful = False
 
     def _remember(self, stored: StoredStudy) -> None:
         self._began_at = stored.began_at

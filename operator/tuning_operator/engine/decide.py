@@ -11,7 +11,6 @@ from tuning_operator.engine.facts import StudyFacts
 from tuning_operator.engine.policies import (
     baseline,
     conclude,
-    ending,
     expiry,
     pruning,
     release,
@@ -20,6 +19,7 @@ from tuning_operator.engine.policies import (
     start,
     stop,
     timeout,
+    verdict,
 )
 
 Policy = Callable[[StudyFacts, float], Iterable[Action]]
@@ -30,7 +30,7 @@ POLICIES: Final[tuple[Policy, ...]] = (
     # What is written down need not be kept by the runtime any more.
     release.policy,
     # Is it over? Target, budget, failures, nothing left to try. The verdict is recorded once and stays.
-    ending.policy,
+    verdict.policy,
     # After the verdict, or while suspended, what runs is stopped and what waits is told.
     stop.policy,
     # An attempt over its time limit is stopped.
@@ -54,8 +54,8 @@ def decide(facts: StudyFacts, now: float, *, policies: Iterable[Policy] = POLICI
     """What to do next for a study, in order.
 
     Pure and level-triggered: with its actions carried out, and nothing else happening, it decides nothing.
-    An action whose effect turns out otherwise than `after` says (the sampler is exhausted, the runtime refuses)
-    ends the round: the rest was decided on facts that do not hold, and the controller looks again.
+    An action whose effect turns out otherwise than `after` says, such as a sampler that is exhausted, ends the round:
+    the rest was decided on facts that do not hold, and the controller looks again.
     """
     actions: list[Action] = []
     for policy in policies:

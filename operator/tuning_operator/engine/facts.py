@@ -7,10 +7,12 @@ runtime says what runs now. Both meet in `Attempt`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -151,6 +153,23 @@ class Trial:
     def last_step(self) -> int:
         """Largest step reported so far, -1 before the first."""
         return max(self.reports, default=-1)
+
+    # The curve of its finite reports, computed once: a finished trial's never changes, and every pruning decision reads it.
+
+    @cached_property
+    def finite_steps(self) -> tuple[int, ...]:
+        """Steps with a finite report, ascending."""
+        return tuple(sorted(step for step, value in self.reports.items() if math.isfinite(value)))
+
+    @cached_property
+    def running_max(self) -> tuple[float, ...]:
+        """The largest report up to each of `finite_steps`."""
+        return tuple(accumulate((self.reports[step] for step in self.finite_steps), max))
+
+    @cached_property
+    def running_min(self) -> tuple[float, ...]:
+        """The smallest report up to each of `finite_steps`."""
+        return tuple(accumulate((self.reports[step] for step in self.finite_steps), min))
 
     def with_attempt(self, attempt: Attempt) -> Trial:
         """This trial with the attempt of that number replaced, or appended when it is the next."""

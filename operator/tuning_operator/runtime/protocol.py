@@ -9,6 +9,10 @@ from typing import Protocol
 from tuning_operator.engine.facts import Observation
 
 
+class RuntimeUnavailableError(Exception):
+    """The runtime cannot do this now. Nothing has happened: try again later."""
+
+
 @dataclass(frozen=True, order=True)
 class AttemptKey:
     """One attempt of one trial, within a study."""
@@ -33,7 +37,11 @@ class Runtime(Protocol):
         ...
 
     async def start(self, launch: Launch) -> None:
-        """Run an attempt. Starting one that it knows already is success; `observe` knows it from then on."""
+        """Run an attempt. Starting one that it knows already is success; `observe` knows it from then on.
+
+        Raises:
+            RuntimeUnavailableError: not now.
+        """
         ...
 
     async def stop(self, key: AttemptKey) -> None:

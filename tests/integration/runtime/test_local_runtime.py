@@ -13,10 +13,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from tuning_operator.engine.facts import Ended, Outcome, Phase
 from tuning_operator.runtime.local.command import LocalCommand
-from tuning_operator.runtime.local.runtime import Credentials, LocalRuntime
-from tuning_operator.runtime.protocol import AttemptKey, Launch
+from tuning_operator.runtime.local.runtime import Credentials, LocalRuntime, Place
+from tuning_operator.runtime.protocol import AttemptKey, Launch, RuntimeUnavailableError
 
 KEY = AttemptKey(3, 0)
 LAUNCH = Launch(key=KEY, environment={"TUNING_PARAM_X": "0.25"})
@@ -26,14 +28,16 @@ PATIENCE = 30  # seconds; only ever waited for when something is broken
 class Watched:
     """A runtime, and a way to wait until what it observes satisfies a condition."""
 
-    def __init__(self, root: Path, script: str, *, grace: float) -> None:
+    def __init__(self, root: Path, script: str, *, grace: float, incarnation: str) -> None:
         self._event = asyncio.Event()
         self.revoked: list[AttemptKey] = []
         credentials = Credentials(
             endpoint="http://127.0.0.1:9", issue=lambda key: f"token-{key.trial}", revoke=self.revoked.append
         )
         command = LocalCommand(argv=("sh", "-c", script), environment={}, cwd=None)
-        self.runtime = LocalRuntime(root, command, credentials, changed=self._event.set, grace=grace)
+        self.runtime = LocalRuntime(
+            Place(root=root, incarnation=incarnation), command, credentials, changed=self._event.set, grace=grace
+        )
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -49,8 +53,8 @@ class Watched:
 
 
 @asynccontextmanager
-async def running(root: Path, script: str, *, grace: float = 5.0) -> AsyncIterator[Watched]:
-    watched = Watched(root, script, grace=grace)
+async def running(root: Path, script: str, *, grace: float = 5.0, incarnation: str = "one") -> AsyncIterator[Watched]:
+    watched = Watched(root, script, grace=grace, incarnation=incarnation)
     await watched.runtime.open()
     try:
         yield watched
@@ -99,7 +103,7 @@ async def test_a_command_that_does_not_exist_is_a_configuration_error(tmp_path: 
     credentials = Credentials(endpoint="", issue=lambda _: "", revoke=lambda _: None)
     seen = asyncio.Event()
     command = LocalCommand(argv=("/no/such/command",), environment={}, cwd=None)
-    runtime = LocalRuntime(tmp_path, command, credentials, changed=seen.set)
+    runtime = LocalRuntime(Place(root=tmp_path, incarnation="one"), command, credentials, changed=seen.set)
     await runtime.start(LAUNCH)
     await runtime.close()
     ended = runtime.observe()[KEY].ended
@@ -169,13 +173,13 @@ PARENT = """
 import asyncio, sys
 from pathlib import Path
 from tuning_operator.runtime.local.command import LocalCommand
-from tuning_operator.runtime.local.runtime import Credentials, LocalRuntime
+from tuning_operator.runtime.local.runtime import Credentials, LocalRuntime, Place
 from tuning_operator.runtime.protocol import AttemptKey, Launch
 
 async def main():
     credentials = Credentials(endpoint="", issue=lambda _: "t", revoke=lambda _: None)
     command = LocalCommand(argv=("sh", "-c", sys.argv[2]), environment={}, cwd=None)
-    runtime = LocalRuntime(Path(sys.argv[1]), command, credentials, changed=lambda: None)
+    runtime = LocalRuntime(Place(root=Path(sys.argv[1]), incarnation="one"), command, credentials, changed=lambda: None)
     await runtime.start(Launch(key=AttemptKey(3, 0), environment={}))
     await asyncio.Event().wait()
 
@@ -244,6 +248,93 @@ def ends(pid: int) -> bool:
 async def test_an_attempt_cut_off_by_a_power_failure_was_disrupted(tmp_path: Path) -> None:
     attempt = tmp_path / "trials" / "00003" / "attempt-0"
     attempt.mkdir(parents=True)
-    (attempt / "launch.json").write_text(json.dumps({}))
+    (attempt / "launch.json").write_text(json.dumps({"incarnation": "one"}))
     async with running(tmp_path, "true") as it:
         assert (await it.end()).reason == "Lost"
+
+
+ODD_RESULTS = {
+    "a directory": ("mkdir $TUNING_RESULT_FILE", "no regular file"),
+    "a FIFO": ("mkfifo $TUNING_RESULT_FILE", "no regular file"),
+    "far too long": ("head -c 100000000 /dev/zero > $TUNING_RESULT_FILE", "more than 4096"),
+    "gone with everything else": ("rm -r $(dirname $TUNING_RESULT_FILE)", "left no record"),
+}
+
+
+@pytest.mark.parametrize(("script", "says"), ODD_RESULTS.values(), ids=ODD_RESULTS.keys())
+async def test_the_end_of_a_trial_is_seen_when_its_result_is(script: str, says: str, tmp_path: Path) -> None:
+    async with running(tmp_path, script.replace("$(", "$$(")) as it:
+        await it.runtime.start(LAUNCH)
+        ended = await it.end()
+    assert ended.outcome in (Outcome.FAILED, Outcome.DISRUPTED)
+    assert says in ended.message
+
+
+async def test_the_grace_period_is_that_of_a_wrapped_training_too(tmp_path: Path) -> None:
+    ready, saving = fifo(tmp_path / "ready"), fifo(tmp_path / "saving")
+    # The outer shell dies of SIGTERM at once; the inner one is still saving, until it is read from the pipe.
+    inner = f"trap 'echo saved > {saving}; echo saved > {tmp_path}/saved; exit 75' TERM; {held(ready)}"
+    (tmp_path / "inner.sh").write_text(inner)
+    async with running(tmp_path, f"sh {tmp_path}/inner.sh; echo done", grace=PATIENCE) as it:
+        await it.runtime.start(LAUNCH)
+        await asyncio.to_thread(read_line, ready)
+        await it.runtime.stop(KEY)
+        await asyncio.to_thread(read_line, saving)
+        assert (await it.end()).outcome is Outcome.DISRUPTED
+    assert (tmp_path / "saved").exists()
+
+
+async def test_a_daemon_that_a_trial_left_behind_does_not_hold_its_record_back(tmp_path: Path) -> None:
+    ready, daemon = fifo(tmp_path / "ready"), fifo(tmp_path / "daemon")
+    daemonize = f"setsid sh -c 'echo $$$$ > {daemon}; exec sleep 1000' &"
+    script = daemonize + """ printf '{"x": 7}' > $TUNING_RESULT_FILE; """ + f"echo ready > {ready}"
+    parent = await asyncio.to_thread(start_parent, tmp_path, script)
+    pid = int(await asyncio.to_thread(read_line, daemon))
+    try:
+        await asyncio.to_thread(read_line, ready)
+        kill(parent)
+        async with running(tmp_path, "true") as it:
+            assert dict((await it.end()).metrics) == {"x": 7.0}
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+async def test_what_an_earlier_study_left_in_the_directory_is_not_taken_for_its_own(tmp_path: Path) -> None:
+    async with running(tmp_path, """printf '{"x": 1}' > $TUNING_RESULT_FILE""") as it:
+        await it.runtime.start(LAUNCH)
+        await it.end()
+    async with running(tmp_path, """printf '{"x": 2}' > $TUNING_RESULT_FILE""", incarnation="two") as other:
+        assert not other.runtime.observe()
+        await other.runtime.start(LAUNCH)
+        assert dict((await other.end()).metrics) == {"x": 2.0}
+
+
+async def test_what_the_trial_is_told_is_for_its_owner_s_eyes(tmp_path: Path) -> None:
+    ready = fifo(tmp_path / "ready")
+    async with running(tmp_path, held(ready)) as it:
+        await it.runtime.start(LAUNCH)
+        await asyncio.to_thread(read_line, ready)
+        attempt = tmp_path / "trials" / "00003" / "attempt-0"
+        assert all((attempt / name).stat().st_mode & 0o077 == 0 for name in ("launch.json", "token"))
+
+
+async def test_a_machine_that_cannot_start_a_process_says_so_and_can_be_asked_again(tmp_path: Path) -> None:
+    async with running(tmp_path, "true") as it:
+        (tmp_path / "trials").write_text("in the way")
+        with pytest.raises(RuntimeUnavailableError, match="trial 3 cannot be started"):
+            await it.runtime.start(LAUNCH)
+        (tmp_path / "trials").unlink()
+        await it.runtime.start(LAUNCH)
+        assert (await it.end()).outcome is Outcome.SUCCEEDED
+
+
+async def test_who_does_not_wait_leaves_the_end_to_the_shim(tmp_path: Path) -> None:
+    ready, go = fifo(tmp_path / "ready"), fifo(tmp_path / "go")
+    script = f"trap '' TERM; echo ready > {ready}; read x < {go}; exit 75"
+    async with running(tmp_path, script, grace=PATIENCE) as it:
+        await it.runtime.start(LAUNCH)
+        await asyncio.to_thread(read_line, ready)
+        it.runtime.abandon()
+    await asyncio.to_thread(go.write_text, "go\n")
+    async with running(tmp_path, "true") as again:
+        assert (await again.end()).outcome is Outcome.DISRUPTED

@@ -10,13 +10,13 @@ import pytest
 from tests.support.simulated_world import SimulatedWorld, completed, newest
 from tests.support.studies import study_spec
 
+from tuning_operator.engine import summary
 from tuning_operator.engine.actions import ExpireStudy, ReleaseAttempt, StartAttempt, StopAttempt
 from tuning_operator.engine.decide import POLICIES, Policy
-from tuning_operator.engine.facts import Outcome, Role, StopReason, TrialState
+from tuning_operator.engine.facts import Outcome, Phase, Role, StopReason, TrialState
 from tuning_operator.engine.policies import (
     baseline,
     conclude,
-    ending,
     expiry,
     pruning,
     release,
@@ -25,6 +25,7 @@ from tuning_operator.engine.policies import (
     start,
     stop,
     timeout,
+    verdict,
 )
 from tuning_operator.engine.status import project
 
@@ -117,10 +118,10 @@ def _an_attempt_over_its_limit_is_stopped(world: Build) -> None:
 
 def _starts_what_a_crash_left_claimed(world: Build) -> None:
     w = world(budget={"maxTrials": 1})
-    w.round(crash_after=1)
+    w.round(crash_after=0)
     assert newest(w, 0).started_at is None
     w.settle()
-    assert StartAttempt(trial=0, attempt=0) in w.done
+    assert w.starts == [(0, 0)]
 
 
 def _a_failed_trial_runs_again(world: Build) -> None:
@@ -186,7 +187,7 @@ SCENARIOS: Final = (
     Scenario("records how an attempt ended and tells its trial", conclude.policy, _ends_are_recorded),
     Scenario("treats an attempt that vanished as disrupted, not failed", conclude.policy, _vanished_attempt_is_disrupted),
     Scenario("releases what the runtime kept once it is recorded", release.policy, _recorded_attempts_are_released),
-    Scenario("ends after exactly maxTrials search trials and says the best", ending.policy, _ends_after_max_trials),
+    Scenario("ends after exactly maxTrials search trials and says the best", verdict.policy, _ends_after_max_trials),
     Scenario("stops the other trials when the target is reached", stop.policy, _stops_others_at_the_end),
     Scenario("resumes the same trials after a suspension", stop.policy, _suspended_stops_and_resumes_the_same_trials),
     Scenario(
@@ -490,13 +491,109 @@ def test_of_three_completed_trials_with_median_0_6_a_trial(curve: list[float], p
 
 
 def test_a_baseline_run_is_never_pruned() -> None:
-    spec = study_spec(baseline={"repeats": 1}, pruning={"pruner": "median", "startupTrials": 1})
+    spec = study_spec(budget={"maxTrials": 9, "parallelism": 1}, pruning=MEDIAN_OF_THREE)
     world = SimulatedWorld(spec=spec)
+    for number in range(3):
+        world.settle()
+        world.report(number, 1, 0.6)
+        world.end(number, Outcome.SUCCEEDED)
     world.settle()
-    world.report(0, 0, -100.0)
-    world.settle()
-    assert newest(world, 0).stop_reason is None
+    world.report(3, 1, 0.1)
+    trial = world.facts.trial(3)
+    world.facts = world.facts.with_trial(replace(trial, role=Role.BASELINE))
+    assert not world.decide()
+    world.facts = world.facts.with_trial(trial)
+    assert world.decide(), "as a search trial it would be"
 
 
 def test_nothing_is_pruned_by_default() -> None:
     assert study_spec().pruning.pruner == "none"
+
+
+# Crashes between an action and its record
+
+
+def test_an_attempt_that_ran_before_its_start_was_recorded_is_started_once_and_recorded() -> None:
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 1}))
+    start = next(place for place, action in enumerate(world.decide()) if isinstance(action, StartAttempt))
+    world.round(crash_after=start)
+    assert newest(world, 0).started_at is None
+    world.settle()
+    assert newest(world, 0).started_at is not None
+    assert world.starts == [(0, 0)]
+
+
+def test_an_attempt_that_was_to_be_stopped_when_we_were_killed_is_asked_again() -> None:
+    world = SimulatedWorld(spec=study_spec(trial={"timeout": "1m", "template": {"spec": {"containers": [{"name": "t"}]}}}))
+    world.settle()
+    world.now += 61
+    world.round(crash_after=0)
+    attempt = newest(world, 0)
+    assert attempt.stop_reason is StopReason.TIMEOUT
+    assert attempt.observed is not None
+    assert not attempt.observed.stopping
+    world.settle()
+    assert all(t.last.observed and t.last.observed.stopping for t in world.running())
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["suspended", "ended"])
+def test_what_was_claimed_and_never_started_is_not_started_once_the_study_is(ended: bool) -> None:  # noqa: FBT001
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 2, "parallelism": 2, "maxDuration": "1m"}))
+    world.round(crash_after=0)
+    if ended:
+        world.now += 61
+    else:
+        world.edit(study_spec(suspend=True))
+    world.settle()
+    assert world.starts == []
+    trial = world.facts.trial(0)
+    assert trial.last.ended is not None
+    assert trial.reason == ("StudyEnded" if ended else "")
+
+
+def test_waiting_for_a_place_does_not_count_against_the_time_limit() -> None:
+    spec = study_spec(trial={"timeout": "1m", "template": {"spec": {"containers": [{"name": "t"}]}}})
+    world = SimulatedWorld(spec=spec, accepted_as=Phase.PENDING)
+    world.settle()
+    world.now += 3600
+    assert not world.decide()
+
+
+def test_suspensions_do_not_count_as_disruptions_without_progress() -> None:
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 1}))
+    for _ in range(8):
+        world.settle()
+        world.edit(study_spec(budget={"maxTrials": 1}, suspend=True))
+        world.settle()
+        world.end(0, Outcome.DISRUPTED)
+        world.settle()
+        world.edit(study_spec(budget={"maxTrials": 1}))
+    world.settle()
+    assert not world.facts.trial(0).finished
+    for _ in range(5):
+        world.end(0, Outcome.DISRUPTED)
+        world.settle()
+    assert world.facts.trial(0).reason == "DisruptedTooOften"
+
+
+def test_trials_that_the_end_of_the_study_stopped_did_not_fail_by_themselves() -> None:
+    spec = study_spec(budget={"maxTrials": 3, "parallelism": 1, "maxFailedTrials": 0, "maxDuration": "1m"})
+    world = SimulatedWorld(spec=spec)
+    world.settle()
+    world.end(0, Outcome.DISRUPTED)
+    world.round(crash_after=0)
+    world.now += 61
+    world.settle()
+    trial = world.facts.trial(0)
+    assert trial.reason == "StudyEnded"
+    assert not summary.failed_by_itself(trial)
+
+
+def test_interrupted_trials_wait_for_a_slot_when_parallelism_was_lowered() -> None:
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 4, "parallelism": 3}))
+    world.settle()
+    world.edit(study_spec(budget={"maxTrials": 4, "parallelism": 1}))
+    for number in range(3):
+        world.end(number, Outcome.DISRUPTED)
+    world.settle()
+    assert [trial.number for trial in world.running()] == [0]

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from tuning_operator.api.contract import ResultError
 from tuning_operator.engine.facts import Ended, Outcome
 from tuning_operator.runtime.local.outcome import ExitRecord, ended, last_lines, lost
 
@@ -34,6 +35,12 @@ ROWS: Final = (
         "Completed",
         result='{"a": 1}',
         metrics={"a": 1.0},
+    ),
+    Row(
+        "exit 0 while being stopped, without a result, is an interruption",
+        {"code": 0, "stopped": True},
+        Outcome.DISRUPTED,
+        "Interrupted",
     ),
     Row(
         "a result that is no JSON is a failure that says so",
@@ -81,10 +88,15 @@ ROWS: Final = (
 @pytest.mark.parametrize("row", ROWS, ids=[row.sentence for row in ROWS])
 def test_a_local_attempt(row: Row) -> None:
     record = ExitRecord.of({"started_at": 1.0, "ended_at": 2.0, **row.record})
-    end = ended(record, result_text=row.result, log_tail=LOG)
+    end = ended(record, result=row.result, log_tail=LOG)
     assert (end.outcome, end.reason, end.at) == (row.outcome, row.reason, 2.0)
     assert row.says in end.message
     assert dict(end.metrics) == row.metrics
+
+
+def test_a_result_that_cannot_be_read_is_a_failure_that_says_why() -> None:
+    end = ended(ExitRecord(started_at=1.0, ended_at=2.0, code=0), result=ResultError("it is a folder"), log_tail="")
+    assert (end.outcome, end.reason, end.message) == (Outcome.FAILED, "ResultInvalid", "it is a folder")
 
 
 def test_an_attempt_that_left_no_record_was_disrupted() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import bisect
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
 from tuning_operator.api.study import Objective
 from tuning_operator.engine.actions import StopAttempt
@@ -19,29 +19,39 @@ def policy(facts: StudyFacts, _now: float) -> Iterator[StopAttempt]:
     completed = [t for t in facts.of(Role.SEARCH) if t.state is TrialState.COMPLETE]
     if len(completed) < pruning.startup_trials:
         return
+    medians: dict[int, float | None] = {}
     for trial in facts.live:
-        reported = trial.role is Role.SEARCH and trial.last.stop_reason is None and trial.last_step >= pruning.warmup_steps
-        if reported and trial.reports and behind_the_median(trial, completed, facts.spec.objective):
+        step = trial.last_step
+        if trial.role is not Role.SEARCH or trial.last.stop_reason is not None or step < pruning.warmup_steps:
+            continue
+        if step not in medians:
+            medians[step] = median_until(completed, step, facts.spec.objective)
+        if trial.reports and behind(trial, medians[step], facts.spec.objective):
             yield StopAttempt(trial=trial.number, attempt=trial.last.number, reason=StopReason.PRUNED)
 
 
-def behind_the_median(trial: Trial, completed: list[Trial], objective: Objective) -> bool:
-    """Whether the trial's best report so far is worse than the median of the others' best up to the same step.
+def median_until(completed: Sequence[Trial], step: int, objective: Objective) -> float | None:
+    """The median of the trials' best reports up to and including the step; None when there is none."""
+    values = [best for trial in completed if (best := best_until(trial, step, objective)) is not None]
+    return statistics.median(values) if values else None
+
+
+def behind(trial: Trial, median: float | None, objective: Objective) -> bool:
+    """Whether the trial's best report so far is worse than the others' median of the best so far.
 
     Both sides are the best so far, unlike in Optuna's MedianPruner, which compares a best so far with single values of
     the others: a noisy epoch of theirs then decides (the rule is that of Golovin et al. 2017, Vizier, section 3.1, with
     the best instead of the running average). A trial without one finite report is behind.
     """
-    others = [best for other in completed if (best := best_until(other.reports, trial.last_step, objective)) is not None]
-    if not others:
+    if median is None:
         return False
-    mine = best_until(trial.reports, trial.last_step, objective)
-    return mine is None or objective.better(statistics.median(others), mine)
+    mine = best_until(trial, trial.last_step, objective)
+    return mine is None or objective.better(median, mine)
 
 
-def best_until(reports: Mapping[int, float], step: int, objective: Objective) -> float | None:
-    """The best finite report up to and including the step; None without one."""
-    values = [value for at, value in reports.items() if at <= step and math.isfinite(value)]
-    if not values:
+def best_until(trial: Trial, step: int, objective: Objective) -> float | None:
+    """The trial's best finite report up to and including the step; None without one."""
+    place = bisect.bisect_right(trial.finite_steps, step)
+    if not place:
         return None
-    return max(values) if objective.direction == "maximize" else min(values)
+    return (trial.running_max if objective.direction == "maximize" else trial.running_min)[place - 1]

@@ -1,4 +1,4 @@
-"""A claimed attempt that the runtime has never accepted is started."""
+"""A claimed attempt is started until it is recorded that the runtime accepted it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from tuning_operator.engine.facts import StudyFacts
 
 
 def policy(facts: StudyFacts, _now: float) -> Iterator[StartAttempt]:
-    """Start what was claimed and not started: a crash, or a refusal of the runtime, came between."""
+    """Start what is not recorded as started: a crash came between, before or after the runtime accepted it.
+
+    Starting again what runs is success, and then recorded: an attempt that vanishes must be known to have run.
+    """
     if facts.halted:
         return
     for trial in facts.live:
-        if trial.last.observed is None and trial.last.started_at is None:
+        if trial.last.started_at is None:
             yield StartAttempt(trial=trial.number, attempt=trial.last.number)

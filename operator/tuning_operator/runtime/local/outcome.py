@@ -29,12 +29,12 @@ class ExitRecord:
         return cls(**document)
 
 
-def ended(record: ExitRecord, *, result_text: str, log_tail: str) -> Ended:
+def ended(record: ExitRecord, *, result: str | ResultError, log_tail: str) -> Ended:
     """How the attempt ended.
 
     Args:
         record: what the shim saw.
-        result_text: content of the result file, empty when the trial wrote none.
+        result: content of the result file, empty when the trial wrote none; or why it cannot be read.
         log_tail: the last part of what it printed, which explains a failure.
     """
     outcome, reason, message = Outcome.FAILED, "ExitCode", last_lines(log_tail)
@@ -42,8 +42,8 @@ def ended(record: ExitRecord, *, result_text: str, log_tail: str) -> Ended:
         case ExitRecord(error=str(error)):
             outcome, reason = Outcome.CONFIGURATION, "CommandNotStarted"
             message = f"{error}; mend command in spec.trial.template"
-        case ExitRecord(code=0):
-            return _completed(record, result_text)
+        case ExitRecord(code=0) if result or not record.stopped:
+            return _completed(record, result)
         case ExitRecord(stopped=True):
             outcome, reason, message = Outcome.DISRUPTED, "Interrupted", "asked to stop"
         case ExitRecord(code=code) if code == EXIT_INTERRUPTED:
@@ -72,9 +72,9 @@ def last_lines(log_tail: str) -> str:
     return " | ".join(lines[-_TAIL_LINES:])[-_TAIL_CHARACTERS:]
 
 
-def _completed(record: ExitRecord, result_text: str) -> Ended:
+def _completed(record: ExitRecord, written: str | ResultError) -> Ended:
     try:
-        result = parse_result(result_text) if result_text.strip() else Result(metrics={}, pruned=False)
+        result = _result(written)
     except ResultError as error:
         return Ended(outcome=Outcome.FAILED, at=record.ended_at, reason="ResultInvalid", message=str(error))
     return Ended(
@@ -85,6 +85,12 @@ def _completed(record: ExitRecord, result_text: str) -> Ended:
         metrics=result.metrics,
         pruned=result.pruned,
     )
+
+
+def _result(written: str | ResultError) -> Result:
+    if isinstance(written, ResultError):
+        raise written
+    return parse_result(written) if written else Result(metrics={})
 
 
 def _signal_name(number: int) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
 import os
 import signal
@@ -12,16 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tuning_operator.api.contract import Places
+from tuning_operator.api.contract import Places, ResultError
 from tuning_operator.engine.facts import Observation, Phase
 from tuning_operator.runtime.local import shim
 from tuning_operator.runtime.local.command import LocalCommand
 from tuning_operator.runtime.local.files import AttemptFiles, StudyFiles
 from tuning_operator.runtime.local.outcome import ExitRecord, ended, lost
-from tuning_operator.runtime.protocol import AttemptKey, Launch
+from tuning_operator.runtime.protocol import AttemptKey, Launch, RuntimeUnavailableError
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +41,14 @@ class Credentials:
     revoke: Callable[[AttemptKey], None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where the attempts of one study live."""
+
+    root: Path  # attempts live below its `trials`
+    incarnation: str  # of the study: what an earlier one left in the same place is not taken for its own
+
+
 class LocalRuntime:
     """Runs the attempts of one study below one directory.
 
@@ -50,7 +57,7 @@ class LocalRuntime:
 
     def __init__(
         self,
-        root: Path,
+        place: Place,
         command: LocalCommand,
         credentials: Credentials,
         *,
@@ -60,13 +67,14 @@ class LocalRuntime:
         """Prepare; nothing is read or started yet.
 
         Args:
-            root: directory of the study; attempts live below its ``trials``.
+            place: where the attempts live.
             command: what stands for the container.
             credentials: how a trial reaches the gateway.
             changed: called whenever an observation has changed.
             grace: seconds between SIGTERM and SIGKILL.
         """
-        self._files = StudyFiles(root)
+        self._place = place
+        self._files = StudyFiles(place.root)
         self._command = command
         self._credentials = credentials
         self._changed = changed
@@ -74,29 +82,39 @@ class LocalRuntime:
         self._observed: dict[AttemptKey, Observation] = {}
         self._shims: dict[AttemptKey, asyncio.subprocess.Process] = {}
         self._watchers: set[asyncio.Task[None]] = set()
+        self._abandoned = False
 
     # Life
 
     async def open(self) -> None:
         """Find what an earlier process left: ended attempts, and orphans that are being stopped by their shims."""
-        for key in self._files.kept():
+        for key in self._files.kept(self._place.incarnation):
             self._adopt(key)
+
+    def abandon(self) -> None:
+        """Let `close` not wait: the shims end the attempts by themselves, and a later `open` observes how."""
+        self._abandoned = True
 
     async def close(self) -> None:
         """Stop every attempt and wait until each has left its record. A later `open` observes them."""
         for key in list(self._shims):
             await self.stop(key)
-        await asyncio.gather(*self._watchers)
+        if self._abandoned:
+            for watcher in self._watchers:
+                watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
 
     def _adopt(self, key: AttemptKey) -> None:
         files = self._files.attempt(key)
-        descriptor = files.take_lock()
-        if descriptor is None:
+        # With a record it has ended, whoever may still hold the lock: a daemon that it left behind, for one.
+        descriptor = None if files.exit_record() else files.take_lock()
+        if files.exit_record() is None and descriptor is None:
             # Its shim lost its parent and is ending it; its record is about to come.
-            self._observed[key] = Observation(phase=Phase.RUNNING, started_at=files.launch.stat().st_mtime, stopping=True)
-            self._watch(self._wait_for_orphan(key))
+            self._observed[key] = Observation(phase=Phase.RUNNING, started_at=time.time(), stopping=True)
+            self._watch(key, self._wait_for_orphan(key))
             return
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
         self._observe_end(key)
 
     # Runtime
@@ -106,33 +124,20 @@ class LocalRuntime:
         return self._observed
 
     async def start(self, launch: Launch) -> None:
-        """Run an attempt under a shim."""
-        key = launch.key
-        if key in self._observed:
+        """Run an attempt under a shim.
+
+        Raises:
+            RuntimeUnavailableError: this machine cannot start a process now.
+        """
+        if launch.key in self._observed:
             return
-        files = self._files.attempt(key)
-        files.directory.mkdir(parents=True, exist_ok=True)
-        descriptor = files.take_lock()
-        assert descriptor is not None, "an attempt that runs is observed"
         try:
-            self._write_launch(launch, files, descriptor)
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-S",
-                "-E",
-                str(_SHIM),
-                str(files.directory),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.DEVNULL,
-                # A shim must not die of Ctrl-C on the terminal: it belongs to a session of its own.
-                start_new_session=True,
-                pass_fds=[descriptor],
-            )
-        finally:
-            os.close(descriptor)
-        self._shims[key] = process
-        self._observed[key] = Observation(phase=Phase.RUNNING, started_at=time.time())
-        self._watch(self._wait_for_shim(key, process))
+            process = await self._start_shim(launch, self._files.attempt(launch.key))
+        except OSError as error:
+            raise RuntimeUnavailableError(f"trial {launch.key.trial} cannot be started: {error}") from error
+        self._shims[launch.key] = process
+        self._observed[launch.key] = Observation(phase=Phase.RUNNING, started_at=time.time())
+        self._watch(launch.key, self._wait_for_shim(launch.key, process))
         self._changed()
 
     async def stop(self, key: AttemptKey) -> None:
@@ -149,20 +154,42 @@ class LocalRuntime:
     async def release(self, key: AttemptKey, *, final: bool) -> None:
         """Forget an ended attempt; its log and its result stay for people, checkpoints go with the trial."""
         if final:
-            self._files.drop_checkpoints(key.trial)
+            await asyncio.to_thread(self._files.drop_checkpoints, key.trial)
         self._files.attempt(key).release()
         self._credentials.revoke(key)
         self._observed.pop(key, None)
 
-    # Inside
+    # Starting
+
+    async def _start_shim(self, launch: Launch, files: AttemptFiles) -> asyncio.subprocess.Process:
+        files.directory.mkdir(parents=True, exist_ok=True)
+        descriptor = files.take_lock()
+        if descriptor is None:
+            raise RuntimeUnavailableError(f"{files.directory} is held by a process of an earlier study; it is about to end")
+        try:
+            files.clear()
+            await asyncio.to_thread(self._write_launch, launch, files, descriptor)
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-S",
+                "-E",
+                str(_SHIM),
+                str(files.directory),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                # A shim must not die of Ctrl-C on the terminal: it belongs to a session of its own.
+                start_new_session=True,
+                pass_fds=[descriptor],
+            )
+        finally:
+            os.close(descriptor)
 
     def _write_launch(self, launch: Launch, files: AttemptFiles, lock: int) -> None:
         number = launch.key.trial
         for directory in (self._files.checkpoints(number), self._files.output(number)):
             directory.mkdir(parents=True, exist_ok=True)
         files.token.touch(mode=0o600)
-        files.token.write_text(self._credentials.issue(launch.key))
-        files.result.unlink(missing_ok=True)
+        files.token.write_text(self._credentials.issue(launch.key), encoding="utf-8")
         places = Places(
             result_file=str(files.result.absolute()),
             checkpoint_dir=str(self._files.checkpoints(number).absolute()),
@@ -170,20 +197,31 @@ class LocalRuntime:
             endpoint=self._credentials.endpoint,
             token_file=str(files.token.absolute()),
         )
-        argv, added = self._command.resolve({**launch.environment, **places.environment()})
+        argv, environment = self._command.resolve({**launch.environment, **places.environment()})
         document = {
+            "incarnation": self._place.incarnation,
             "argv": argv,
-            "environment": {**os.environ, **added},
+            "environment": environment,
             "cwd": self._command.cwd,
             "grace": self._grace,
             "lock_fd": lock,
         }
         shim.write_atomically(files.launch, document)
 
-    def _watch(self, wait: Coroutine[None, None, None]) -> None:
+    # Watching
+
+    def _watch(self, key: AttemptKey, wait: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(wait)
         self._watchers.add(task)
-        task.add_done_callback(self._watchers.discard)
+        task.add_done_callback(partial(self._watched, key))
+
+    def _watched(self, key: AttemptKey, task: asyncio.Task[None]) -> None:
+        self._watchers.discard(task)
+        if task.cancelled() or task.exception() is None:
+            return
+        # Nobody else will tell how it ended, and a study must not wait for ever.
+        _log.error("trial %d: its end could not be read", key.trial, exc_info=task.exception())
+        self._put_end(key, Observation(phase=Phase.ENDED, ended=lost(time.time())))
 
     async def _wait_for_shim(self, key: AttemptKey, process: asyncio.subprocess.Process) -> None:
         await process.wait()
@@ -195,29 +233,45 @@ class LocalRuntime:
     async def _wait_for_orphan(self, key: AttemptKey) -> None:
         files = self._files.attempt(key)
         overdue = time.monotonic() + self._grace + _ORPHAN_MARGIN_SECONDS
-        while (descriptor := files.take_lock()) is None:
+        while files.exit_record() is None and time.monotonic() < overdue:
+            descriptor = files.take_lock()
+            if descriptor is not None:
+                os.close(descriptor)
+                break
             await asyncio.sleep(_ORPHAN_POLL_SECONDS)
-            if time.monotonic() > overdue:
+        else:
+            if files.exit_record() is None:
                 self._end_trial_without_shim(key)
-        os.close(descriptor)
         self._observe_end(key)
 
     def _end_trial_without_shim(self, key: AttemptKey) -> None:
         """Somebody killed the shim: end its trial too, so that two attempts never run at once."""
-        process_file = self._files.attempt(key).directory / "process.json"
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            os.killpg(json.loads(process_file.read_text())["pgid"], signal.SIGKILL)
+        group = self._files.attempt(key).process_group()
+        if group is not None and shim.signal_group(group, signal.SIGKILL):
             _log.warning("trial %d: its shim was killed; ended its process group", key.trial)
 
     def _observe_end(self, key: AttemptKey) -> None:
         files = self._files.attempt(key)
         document = files.exit_record()
-        started = files.launch.stat().st_mtime
-        if document is None:
-            end = lost(time.time())
-        else:
-            record = ExitRecord.of(document)
-            started = record.started_at
-            end = ended(record, result_text=files.result_text(), log_tail=files.log_tail())
-        self._observed[key] = Observation(phase=Phase.ENDED, started_at=started, ended=end)
+        try:
+            record = ExitRecord.of(document) if document else None
+        except TypeError:
+            record = None  # not written by our shim
+        before = self._observed.get(key)
+        if record is None:
+            started = before.started_at if before else None
+            self._put_end(key, Observation(phase=Phase.ENDED, started_at=started, ended=lost(time.time())))
+            return
+        end = ended(record, result=_result(files), log_tail=files.log_tail())
+        self._put_end(key, Observation(phase=Phase.ENDED, started_at=record.started_at, ended=end))
+
+    def _put_end(self, key: AttemptKey, observation: Observation) -> None:
+        self._observed[key] = observation
         self._changed()
+
+
+def _result(files: AttemptFiles) -> str | ResultError:
+    try:
+        return files.result_text()
+    except ResultError as error:
+        return error

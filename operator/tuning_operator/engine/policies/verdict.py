@@ -84,8 +84,10 @@ def duration_over(facts: StudyFacts, now: float) -> Verdict | None:
 def gpu_hours_used(facts: StudyFacts, now: float) -> Verdict | None:
     """The attempts have held GPUs for spec.budget.maxGpuHours."""
     limit = facts.spec.budget.max_gpu_hours
+    if limit is None:
+        return None
     used = summary.gpu_hours(facts, now)
-    if limit is None or used < limit:
+    if used < limit:
         return None
     return _search_ended(facts, "MaxGpuHoursReached", f"{used:.3g} GPU-hours used, spec.budget.maxGpuHours is {limit:g}", now)
 
