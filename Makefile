@@ -30,7 +30,14 @@ bench: ## Measure the store and print its table
 	@scripts/bootstrap test
 	@$(PYTHON_BIN)/python bench/store.py
 
+cluster-up: ## Start a Kubernetes cluster on this machine that runs real Pods (needs root)
+	@scripts/bootstrap cluster
+	@$(PYTHON_BIN)/python -m tests.cluster up
+
+cluster-down: ## Stop that cluster and remove all that it left
+	@$(PYTHON_BIN)/python -m tests.cluster down
+
 requirements: ## Pin all dependencies anew, with hashes
 	@scripts/requirements
 
-.PHONY: help demo test lint format generate bench requirements
+.PHONY: help demo test lint format generate bench cluster-up cluster-down requirements

@@ -13,18 +13,27 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from tests.cluster.go import go
 from tests.cluster.locks import exclusive
 
 CONTROL_PLANE: Final = ("kube-apiserver", "kube-controller-manager", "kubectl")
-_MODULE: Final = Path(__file__).parent / "binaries"
-_PACKAGES: Final = {
-    "celcost": "./celcost",
-    **{name: f"k8s.io/kubernetes/cmd/{name}" for name in (*CONTROL_PLANE, "kube-scheduler", "kubelet", "kube-proxy")},
+NODE: Final = ("kube-scheduler", "kubelet", "kube-proxy", "coredns", "pause")
+# A Go module of ours -> the module whose version names its folder in the cache, and its programs by package.
+_MODULES: Final = {
+    "kubernetes": (
+        "k8s.io/kubernetes",
+        {
+            **{name: f"k8s.io/kubernetes/cmd/{name}" for name in (*CONTROL_PLANE, "kube-scheduler", "kubelet", "kube-proxy")},
+            "celcost": "./celcost",
+            "pause": "./pause",
+        },
+    ),
+    "coredns": ("github.com/coredns/coredns", {"coredns": "github.com/coredns/coredns"}),
 }
 
 
@@ -32,11 +41,61 @@ class BuildError(RuntimeError):
     """Go could not build a program; the text is its own."""
 
 
-def version() -> str:
-    """The version of Kubernetes that go.mod names, such as v1.34.4."""
-    required = re.search(r"^\s*k8s\.io/kubernetes (v\S+)$", (_MODULE / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
-    assert required is not None, "go.mod requires k8s.io/kubernetes"
-    return required[1]
+@dataclass(frozen=True)
+class _Module:
+    """A Go module of ours that pins programs and builds them."""
+
+    folder: Path
+    version: str
+    """Of what it is about, such as v1.34.4."""
+    packages: Mapping[str, str]
+
+    @classmethod
+    def of(cls, program: str) -> Self:
+        """The one that builds a program."""
+        folder, (about, packages) = next((name, each) for name, each in _MODULES.items() if program in each[1])
+        path = Path(__file__).parent / "binaries" / folder
+        required = re.search(rf"\b{re.escape(about)} (v\S+)$", (path / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
+        assert required is not None, f"go.mod requires {about}"
+        return cls(path, required[1], packages)
+
+    @property
+    def cache(self) -> Path:
+        """Where its programs lie, by what they are made from."""
+        sources = sorted(path for path in self.folder.rglob("*") if path.suffix in {".go", ".mod", ".sum"})
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return root / "tuning-operator" / f"{self.folder.name}-{self.version}-{digest[:12]}"
+
+    def build(self, programs: Sequence[str]) -> None:
+        """Build what is missing, together, which shares most of the work.
+
+        They are built beside their places, so that a program stands there only when it is whole.
+        """
+        with exclusive(self.cache / ".lock"):
+            missing = [name for name in programs if not (self.cache / name).exists()]
+            if not missing:
+                return
+            sys.stderr.write(f"building {', '.join(missing)} once for all checkouts, which takes minutes\n")
+            with tempfile.TemporaryDirectory(dir=self.cache, prefix=".build-") as folder:
+                self._compile(missing, folder)
+                for name in missing:
+                    Path(folder, name).rename(self.cache / name)
+
+    def _compile(self, programs: Sequence[str], folder: str) -> None:
+        packages = [self.packages[name] for name in programs]
+        command = ["nice", go(), "build", "-trimpath", "-ldflags", self._flags, "-o", f"{folder}/", *packages]
+        # A GOROOT of the environment is that of another Go than the one that may just have been fetched.
+        environment = {key: value for key, value in os.environ.items() if key != "GOROOT"} | {"CGO_ENABLED": "0"}
+        result = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise BuildError(f"{', '.join(programs)} cannot be built: {result.stderr.strip()}")
+
+    @property
+    def _flags(self) -> str:
+        major, minor, _ = self.version.removeprefix("v").split(".")
+        stamps = {"gitVersion": self.version, "gitMajor": major, "gitMinor": minor}
+        return " ".join(["-s -w", *(f"-X k8s.io/component-base/version.{key}={value}" for key, value in stamps.items())])
 
 
 def binary(name: str) -> Path:
@@ -50,13 +109,14 @@ def binary(name: str) -> Path:
 
 
 def binaries(*names: str) -> tuple[Path, ...]:
-    """The paths of several programs; those that are missing are built together, which shares most of the work."""
-    cache = _cache()
-    paths = tuple(_given(name) or cache / name for name in names)
-    if missing := [path.name for path in paths if not path.exists()]:
-        with exclusive(cache / ".lock"):
-            _build([name for name in missing if not (cache / name).exists()], cache)
-    return paths
+    """The paths of several programs; those that are missing are built."""
+    modules = {name: _Module.of(name) for name in names if not _given(name)}
+    for folder in {module.folder for module in modules.values()}:
+        ours = [name for name, module in modules.items() if module.folder == folder]
+        modules[ours[0]].build(ours)
+    return tuple(
+        modules[name].cache / name if name in modules else Path(os.environ["KUBEBUILDER_ASSETS"], name) for name in names
+    )
 
 
 def etcd() -> Path:
@@ -77,41 +137,6 @@ def _given(name: str) -> Path | None:
     return path if path and path.exists() else None
 
 
-def _cache() -> Path:
-    sources = sorted(path for path in _MODULE.rglob("*") if path.suffix in {".go", ".mod", ".sum"})
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "tuning-operator" / f"kubernetes-{version()}-{digest[:12]}"
-
-
-def _build(names: Sequence[str], cache: Path) -> None:
-    """Build into a folder beside the cache's files, so that a program stands there only when it is whole."""
-    if not names:
-        return
-    major, minor, _ = version().removeprefix("v").split(".")
-    stamps = {"gitVersion": version(), "gitMajor": major, "gitMinor": minor}
-    flags = " ".join(["-s -w", *(f"-X k8s.io/component-base/version.{key}={value}" for key, value in stamps.items())])
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".build-") as folder:
-        command = [
-            "nice",
-            go(),
-            "build",
-            "-trimpath",
-            "-ldflags",
-            flags,
-            "-o",
-            f"{folder}/",
-            *(_PACKAGES[name] for name in names),
-        ]
-        # A GOROOT of the environment is that of another Go than the one that may just have been fetched.
-        environment = {key: value for key, value in os.environ.items() if key != "GOROOT"} | {"CGO_ENABLED": "0"}
-        result = subprocess.run(command, cwd=_MODULE, env=environment, capture_output=True, text=True, check=False)
-        if result.returncode:
-            raise BuildError(f"{', '.join(names)} cannot be built: {result.stderr.strip()}")
-        for name in names:
-            Path(folder, name).rename(cache / name)
-
-
 if __name__ == "__main__":
     for path in binaries(*(sys.argv[1:] or (*CONTROL_PLANE, "celcost"))):
-        print(path)  # noqa: T201 -- what this command is for
+        sys.stdout.write(f"{path}\n")

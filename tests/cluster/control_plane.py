@@ -5,7 +5,6 @@ It is the real thing up to the Job controller. Each caller has one of its own in
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 import ssl
@@ -22,14 +21,16 @@ from typing import Final
 
 from tests.cluster.binaries import CONTROL_PLANE, binaries, etcd
 from tests.cluster.certificates import Authority, Certificate
+from tests.cluster.kubeconfig import write_kubeconfig
 from tests.cluster.locks import exclusive
 from tests.cluster.processes import Identity, Programs, end_all
 
 _PREFIX: Final = "tuning-control-plane-"
 _OWNER: Final = "owner.json"
-_HOST: Final = "127.0.0.1"
+LOOPBACK: Final = "127.0.0.1"
 _SERVICES: Final = "10.96.0.0/16"
 _FIRST_SERVICE: Final = "10.96.0.1"
+_SERVICE_NAMES: Final = tuple(f"DNS:kubernetes{rest}" for rest in ("", ".default", ".default.svc", ".default.svc.cluster.local"))
 _READY_WITHIN: Final = 120.0
 _REQUEST_WITHIN: Final = 5.0
 
@@ -43,8 +44,7 @@ class ControlPlane:
     """A running one, and its administrator's access."""
 
     url: str
-    authority: Path
-    """The certificate that signs the server's."""
+    authority: Authority
     admin: Certificate
     kubeconfig: Path
     """The administrator's."""
@@ -75,7 +75,7 @@ def running_control_plane() -> Iterator[ControlPlane]:
         owner.write(folder / _OWNER)
     programs = Programs(folder)
     try:
-        yield _start(folder, programs)
+        yield start_control_plane(folder, programs)
     finally:
         programs.stop()
         shutil.rmtree(folder)
@@ -89,25 +89,32 @@ def sweep(root: Path) -> None:
             shutil.rmtree(file.parent)
 
 
-def _start(folder: Path, programs: Programs) -> ControlPlane:
+def start_control_plane(folder: Path, programs: Programs, *, host: str = LOOPBACK) -> ControlPlane:
+    """Start the programs, which serve at an address of this machine, and return once they are ready.
+
+    Raises:
+        ProgramError: one of them ended, or is not ready in time.
+    """
     api_server, controller_manager, kubectl = binaries(*CONTROL_PLANE)
-    etcd_port, peer_port, port = _free_ports(3)
+    etcd_port, peer_port = free_ports(2)
+    (port,) = free_ports(1, host=host)
     authority = Authority(folder)
-    url, etcd_url = f"https://{_HOST}:{port}", f"http://{_HOST}:{etcd_port}"
-    serving = authority.sign("kube-apiserver", names=(f"IP:{_HOST}", f"IP:{_FIRST_SERVICE}", "DNS:kubernetes.default.svc"))
+    url, etcd_url = f"https://{host}:{port}", f"http://{LOOPBACK}:{etcd_port}"
+    serving = authority.sign("kube-apiserver", names=(f"IP:{host}", f"IP:{_FIRST_SERVICE}", *_SERVICE_NAMES))
     tokens = authority.sign("service-accounts")
     manager = authority.sign("system:kube-controller-manager")
     admin = authority.sign("kubernetes-admin", groups=("system:masters",))
-    kubeconfig = _kubeconfig(folder / "admin.kubeconfig", url, authority, admin)
-    plane = ControlPlane(url, authority.own.certificate, admin, kubeconfig, kubectl)
+    kubeconfig = write_kubeconfig(folder / "admin.kubeconfig", url, authority, admin)
+    plane = ControlPlane(url, authority, admin, kubeconfig, kubectl)
 
-    programs.start("etcd", _etcd_command(folder / "etcd", etcd_url, f"http://{_HOST}:{peer_port}"))
+    programs.start("etcd", _etcd_command(folder / "etcd", etcd_url, f"http://{LOOPBACK}:{peer_port}"))
     programs.wait("etcd", _answers(f"{etcd_url}/health"), seconds=_READY_WITHIN)
-    programs.start("kube-apiserver", _api_server_command(api_server, port, etcd_url, authority, serving=serving, tokens=tokens))
+    command = _api_server_command(api_server, url, etcd_url, authority, serving=serving, tokens=tokens)
+    programs.start("kube-apiserver", command)
     trusted = ssl.create_default_context(cafile=authority.own.certificate)
     trusted.load_cert_chain(admin.certificate, admin.key)
     programs.wait("kube-apiserver", _answers(f"{url}/readyz", trusted), seconds=_READY_WITHIN)
-    access = _kubeconfig(folder / "manager.kubeconfig", url, authority, manager)
+    access = write_kubeconfig(folder / "manager.kubeconfig", url, authority, manager)
     programs.start("kube-controller-manager", _controller_manager_command(controller_manager, access, authority, tokens))
     # It makes this account once its caches are filled.
     account = f"{url}/api/v1/namespaces/default/serviceaccounts/default"
@@ -129,19 +136,26 @@ def _etcd_command(data: Path, url: str, peer_url: str) -> list[str | Path]:
 
 
 def _api_server_command(
-    program: Path, port: int, etcd_url: str, authority: Authority, *, serving: Certificate, tokens: Certificate
+    program: Path, url: str, etcd_url: str, authority: Authority, *, serving: Certificate, tokens: Certificate
 ) -> list[str | Path]:
+    host, port = url.removeprefix("https://").split(":")
+    to_nodes = authority.sign("kube-apiserver-kubelet-client", groups=("system:masters",))
     return [
         program,
         f"--etcd-servers={etcd_url}",
-        f"--bind-address={_HOST}",
+        f"--bind-address={host}",
         f"--secure-port={port}",
-        f"--advertise-address={_HOST}",
-        "--endpoint-reconciler-type=none",  # it refuses a loopback address, which nobody looks up here
+        f"--advertise-address={host}",
+        # The Service `kubernetes` cannot lead to a loopback address, and without Pods nobody looks it up.
+        *(["--endpoint-reconciler-type=none"] if host == LOOPBACK else []),
         f"--service-cluster-ip-range={_SERVICES}",
         f"--client-ca-file={authority.own.certificate}",
         f"--tls-cert-file={serving.certificate}",
         f"--tls-private-key-file={serving.key}",
+        "--kubelet-preferred-address-types=InternalIP",  # a node's name is in no DNS
+        f"--kubelet-certificate-authority={authority.own.certificate}",
+        f"--kubelet-client-certificate={to_nodes.certificate}",
+        f"--kubelet-client-key={to_nodes.key}",
         "--authorization-mode=Node,RBAC",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={tokens.certificate}",
@@ -164,22 +178,6 @@ def _controller_manager_command(program: Path, kubeconfig: Path, authority: Auth
     ]
 
 
-def _kubeconfig(file: Path, url: str, authority: Authority, user: Certificate) -> Path:
-    """JSON is YAML too."""
-    cluster = {"server": url, "certificate-authority": str(authority.own.certificate)}
-    access = {"client-certificate": str(user.certificate), "client-key": str(user.key)}
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "test", "cluster": cluster}],
-        "users": [{"name": "test", "user": access}],
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-        "current-context": "test",
-    }
-    file.write_text(json.dumps(document), encoding="utf-8")
-    return file
-
-
 def _answers(url: str, trusted: ssl.SSLContext | None = None) -> Callable[[], bool]:
     # Without a proxy of the environment: this is the loopback address.
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
@@ -200,10 +198,10 @@ def _answers(url: str, trusted: ssl.SSLContext | None = None) -> Callable[[], bo
     return answers
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens at; all are held until the last is found, so that they differ."""
+def free_ports(count: int, *, host: str = LOOPBACK) -> list[int]:
+    """Ports of an address that nobody listens at; all are held until the last is found, so that they differ."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
-            each.bind((_HOST, 0))
+            each.bind((host, 0))
         return [int(each.getsockname()[1]) for each in sockets]

@@ -14,7 +14,7 @@ from typing import Final
 
 NEEDED: Final = (1, 24)
 _TOOLCHAIN: Final = "go1.24.13"
-_MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+ARCHITECTURE: Final = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
 
 
 class GoMissingError(RuntimeError):
@@ -44,7 +44,7 @@ def _version(program: str) -> tuple[int, int]:
 
 def _toolchain(old_go: str) -> Path:
     """Go's own releases are modules, checked like any other: an old Go can download one, though it cannot switch to it."""
-    release = f"v0.0.1-{_TOOLCHAIN}.linux-{_MACHINES[platform.machine()]}"
+    release = f"v0.0.1-{_TOOLCHAIN}.linux-{ARCHITECTURE}"
     modules = Path(_run(old_go, "env", "GOMODCACHE").strip())
     folder = modules / "golang.org" / f"toolchain@{release}"
     if not (folder / "bin" / "go").exists():

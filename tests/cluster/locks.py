@@ -8,10 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+class BusyError(RuntimeError):
+    """Another process holds the lock."""
+
+
 @contextmanager
-def exclusive(file: Path) -> Iterator[None]:
-    """Hold a lock; others wait. It goes with its process, however that ends."""
+def exclusive(file: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock, which goes with its process, however that ends.
+
+    Raises:
+        BusyError: another process holds it and we do not wait.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise BusyError(f"{file} is locked by another process") from None
         yield

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.cluster.binaries import BuildError, binary, etcd
 from tests.cluster.control_plane import sweep
 from tests.cluster.go import GoMissingError, go
+from tests.cluster.locks import BusyError, exclusive
 from tests.cluster.processes import Identity, ProgramError, Programs
 
 SLEEP = ("sleep", "600")
@@ -99,6 +101,42 @@ def test_a_process_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> 
     deaf.end(grace=0)
     assert not deaf.alive
     programs.stop()
+
+
+def test_a_lock_refuses_a_second_holder_that_does_not_wait(tmp_path: Path) -> None:
+    with (
+        exclusive(tmp_path / "lock"),
+        pytest.raises(BusyError, match="locked by another process"),
+        exclusive(tmp_path / "lock", wait=False),
+    ):
+        pass
+    with exclusive(tmp_path / "lock", wait=False):
+        assert (tmp_path / "lock").exists()
+
+
+def test_a_program_that_is_at_hand_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    for name in ("kube-apiserver", "etcd"):
+        (tmp_path / name).touch()
+    assert binary("kube-apiserver") == tmp_path / "kube-apiserver"
+    assert etcd() == tmp_path / "etcd"
+
+
+def test_without_etcd_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RuntimeError, match="etcd is missing: install it with `apt-get install etcd-server`"):
+        etcd()
+
+
+def test_a_program_that_cannot_be_built_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("GOOS", "nothing")
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    with pytest.raises(BuildError, match="celcost cannot be built: .*GOOS"):
+        binary("celcost")
+    assert [path.name for path in tmp_path.glob("tuning-operator/*/*")] == [".lock"]
 
 
 def test_without_go_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 //go:build tools
 
-// Package binaries pins the programs of a Kubernetes cluster: go.mod and go.sum say which, and `go build` makes them.
-package binaries
+// Package kubernetes pins the programs of a Kubernetes cluster: go.mod and go.sum say which, and `go build` makes them.
+package kubernetes
 
 import (
 	_ "k8s.io/kubernetes/cmd/kube-apiserver"

@@ -1,4 +1,4 @@
-module tuningstudy.dev/tests/cluster/binaries
+module tuningstudy.dev/tests/cluster/binaries/kubernetes
 
 go 1.24.0
 
