@@ -84,7 +84,8 @@ class _Module:
 
     def _compile(self, programs: Sequence[str], folder: str) -> None:
         packages = [self.packages[name] for name in programs]
-        command = ["nice", go(), "build", "-trimpath", "-ldflags", self._flags, "-o", f"{folder}/", *packages]
+        # Without -buildvcs=false Go asks git, which may refuse a checkout of another user.
+        command = ["nice", go(), "build", "-trimpath", "-buildvcs=false", "-ldflags", self._flags, "-o", f"{folder}/", *packages]
         # A GOROOT of the environment is that of another Go than the one that may just have been fetched.
         environment = {key: value for key, value in os.environ.items() if key != "GOROOT"} | {"CGO_ENABLED": "0"}
         result = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)

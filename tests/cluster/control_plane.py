@@ -5,6 +5,7 @@ It is the real thing up to the Job controller. Each caller has one of its own in
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import ssl
@@ -15,7 +16,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from os import getpid
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,8 @@ from tests.cluster.kubeconfig import write_kubeconfig
 from tests.cluster.locks import exclusive
 from tests.cluster.processes import Identity, Programs, end_all
 
-_PREFIX: Final = "tuning-control-plane-"
+# Every user has folders and a lock of their own.
+PREFIX: Final = f"tuning-control-plane-{os.getuid()}-"
 _OWNER: Final = "owner.json"
 LOOPBACK: Final = "127.0.0.1"
 _SERVICES: Final = "10.96.0.0/16"
@@ -67,10 +68,10 @@ class ControlPlane:
 def running_control_plane() -> Iterator[ControlPlane]:
     """A started one, stopped and removed at the end."""
     root = Path(tempfile.gettempdir())
-    with exclusive(root / f"{_PREFIX}sweep.lock"):
+    with exclusive(root / f"{PREFIX}sweep.lock"):
         sweep(root)
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
-        owner = Identity.of(getpid())
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
+        owner = Identity.of(os.getpid())
         assert owner is not None, "this process runs"
         owner.write(folder / _OWNER)
     programs = Programs(folder)
@@ -83,7 +84,7 @@ def running_control_plane() -> Iterator[ControlPlane]:
 
 def sweep(root: Path) -> None:
     """End and remove what killed runs left."""
-    for file in root.glob(f"{_PREFIX}*/{_OWNER}"):
+    for file in root.glob(f"{PREFIX}*/{_OWNER}"):
         if not Identity.read(file).alive:
             end_all(file.parent)
             shutil.rmtree(file.parent)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.binaries import BuildError, binary, etcd
-from tests.cluster.control_plane import sweep
+from tests.cluster.control_plane import PREFIX, sweep
 from tests.cluster.go import GoMissingError, go
 from tests.cluster.locks import BusyError, exclusive
 from tests.cluster.processes import Identity, ProgramError, Programs
@@ -54,7 +54,7 @@ def test_a_program_that_is_never_ready_is_named(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_left_is_ended_and_removed(tmp_path: Path) -> None:
-    left = tmp_path / "tuning-control-plane-left"
+    left = tmp_path / f"{PREFIX}left"
     left.mkdir()
     programs = Programs(left)
     programs.start("etcd", SLEEP)
@@ -67,7 +67,7 @@ def test_what_a_killed_run_left_is_ended_and_removed(tmp_path: Path) -> None:
 
 
 def test_the_programs_of_a_run_that_goes_on_are_left_alone(tmp_path: Path) -> None:
-    other = tmp_path / "tuning-control-plane-other"
+    other = tmp_path / f"{PREFIX}other"
     other.mkdir()
     programs = Programs(other)
     programs.start("etcd", SLEEP)
