@@ -134,7 +134,7 @@ def test_a_program_that_cannot_be_built_leaves_nothing_behind(tmp_path: Path, mo
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("GOOS", "nothing")
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
-    with pytest.raises(BuildError, match="celcost cannot be built: .*GOOS"):
+    with pytest.raises(BuildError, match=r"celcost cannot be built: .*GOOS"):
         binary("celcost")
     assert [path.name for path in tmp_path.glob("tuning-operator/*/*")] == [".lock"]
 
