@@ -244,3 +244,130 @@ def test_the_trainer_tunes_a_real_network(tmp_path: Path) -> None:
     assert len(trials) == 4
     assert all(0.1 < (trial.value or 0.0) <= 1.0 for trial in trials)
     assert all(set(trial.intermediate_values) == {1, 2} for trial in trials), "a report per epoch"
+
+
+def readme_block(language: str, holding: str) -> str:
+    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (block,) = [block for block in blocks if holding in block]
+    return str(block)
+
+
+def test_the_readme_s_own_study_runs_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(readme_block("yaml", "name: mine").replace("maxTrials: 30", "maxTrials: 3"))
+    (tmp_path / "train.py").write_text(readme_block("python", "tuning_client"))
+    activated = {**os.environ, "PATH": f"{TUNING.parent}:{os.environ['PATH']}"}
+    run = subprocess.run(
+        ["tuning", "run", "study.yaml"],
+        cwd=tmp_path,
+        env=activated,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    trials = stored(tmp_path / "studies" / "mine")
+    assert len(trials) == 6
+    assert all(set(trial.intermediate_values) == set(range(10)) for trial in trials)
+    by_hand = subprocess.run(["python", "train.py"], cwd=tmp_path, env=activated, capture_output=True, text=True, check=False)
+    assert by_hand.returncode == 0
+    assert "val_accuracy" in by_hand.stdout
+
+
+POSTING: Final = """
+import os
+import tuning_client
+
+with tuning_client.trial() as trial:
+    with open({runs!r}, "a") as runs:
+        print(os.environ["TUNING_RESULT_FILE"], file=runs)
+    trial.report(0, trial.param("x", 0.5))
+    trial.result(score=trial.param("x", 0.5))
+"""
+
+
+@pytest.mark.parametrize("point", ["before:post_result", "after:post_result"])
+def test_counts_are_exact_when_it_is_killed_while_a_result_is_posted(point: str, tmp_path: Path) -> None:
+    runs, output = tmp_path / "runs", tmp_path / "out"
+    (tmp_path / "train.py").write_text(POSTING.format(runs=str(runs)))
+    template = {"spec": {"containers": [{"name": "t", "command": [sys.executable, str(tmp_path / "train.py")]}]}}
+    study = manifest(tmp_path, "", trial={"template": template})
+    assert killed(point, 2, "run", study, "--output", output).returncode == -signal.SIGKILL
+    run = tuning("run", study, "--output", output)
+    assert run.returncode == 0, run.stderr
+    exact(output, runs)
+
+
+def test_a_second_ctrl_c_does_not_wait_and_the_same_command_still_goes_on(tmp_path: Path) -> None:
+    output, ready, go = tmp_path / "out", tmp_path / "ready", tmp_path / "go"
+    os.mkfifo(ready)
+    os.mkfifo(go)
+    script = f"""
+    trap '' TERM
+    echo ready > {ready}
+    read line < {go}
+    printf '{{"score": 0.75}}' > $TUNING_RESULT_FILE
+    """
+    study = manifest(tmp_path, script, baseline={"repeats": 0}, budget={"maxTrials": 1})
+    run = subprocess.Popen([TUNING, "run", study, "--output", output], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    ready.read_text()
+    run.send_signal(signal.SIGINT)
+    assert run.stdout is not None
+    while "press Ctrl-C again" not in run.stdout.readline():
+        pass
+    run.send_signal(signal.SIGINT)
+    assert run.wait(PATIENCE) == 130
+    run.stdout.close()
+    go.write_text("go\n")  # the trial was not waited for: it is alive to read this
+
+    assert tuning("run", study, "--output", output).returncode == 0
+    (trial,) = stored(output)
+    assert trial.value == 0.75
+
+
+EDITS: Final = {
+    "a larger budget after the end": ({"budget": {"maxTrials": 9}}, 0, "The study has ended already (MaxTrialsReached)"),
+    "suspend: true": ({"suspend": True}, 0, "Succeeded"),
+}
+
+
+@pytest.mark.parametrize(("edit", "code", "says"), EDITS.values(), ids=EDITS.keys())
+def test_an_edited_manifest_of_a_finished_study_is_answered(edit: dict[str, Any], code: int, says: str, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    assert tuning("run", manifest(tmp_path, SCRIPT.format(runs=tmp_path / "runs")), "--output", output).returncode == 0
+    run = tuning("run", manifest(tmp_path, SCRIPT.format(runs=tmp_path / "runs"), **edit), "--output", output)
+    assert run.returncode == code
+    assert says in " ".join(run.stdout.split())
+
+
+def test_a_suspended_manifest_says_what_to_change(tmp_path: Path) -> None:
+    run = tuning("run", manifest(tmp_path, "true", suspend=True), "--output", tmp_path / "out")
+    assert run.returncode == 3
+    assert "spec.suspend is true; set it to false" in run.stdout
+
+
+def test_a_directory_holds_one_study(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    study = manifest(tmp_path, SCRIPT.format(runs=tmp_path / "runs"))
+    assert tuning("run", study, "--output", output).returncode == 0
+    study.write_text(study.read_text().replace('"name": "small"', '"name": "other"'))
+    run = tuning("run", study, "--output", output)
+    assert run.returncode == 2
+    assert "holds study default/small, not default/other" in run.stderr
+
+
+def test_choices_that_look_like_markup_are_words(tmp_path: Path) -> None:
+    parameters = [{"name": "x", "categorical": {"choices": ["[/relu]", "[red]"], "default": "[red]"}}]
+    study = manifest(tmp_path, """printf '{"score": 1}' > $TUNING_RESULT_FILE""", parameters=parameters)
+    run = tuning("run", study, "--output", tmp_path / "out")
+    assert run.returncode == 0, run.stderr
+    assert "x=[red]" in run.stdout
+
+
+@pytest.mark.parametrize("place", ["file/below", "/proc/nowhere"])
+def test_an_output_that_cannot_be_made_is_refused_in_one_sentence(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    run = tuning("run", manifest(tmp_path, "true"), "--output", tmp_path / place)
+    assert run.returncode == 2
+    assert "choose another place" in run.stderr
+    assert "Traceback" not in run.stderr

@@ -27,6 +27,7 @@ WRITES: Final = (
     "conclude",
     "tell",
     "decide_end",
+    "mark_exhausted",
 )
 
 

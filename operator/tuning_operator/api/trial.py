@@ -102,9 +102,7 @@ class TrialTemplate(ApiModel):
     """The container that trains."""
 
     gpus: int = Field(default=0, ge=0, le=64, description="GPUs of one trial.")
-    timeout: Duration | None = Field(
-        default=None, description="An attempt running longer is stopped and the trial counted as failed."
-    )
+    timeout: Duration | None = Field(default=None, description="An attempt running longer is stopped, and its trial not retried.")
     template: Mapping[str, Any] = Field(
         max_length=8, description="A PodTemplateSpec, passed on as written.", json_schema_extra=_POD_TEMPLATE_SCHEMA
     )

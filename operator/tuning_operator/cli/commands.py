@@ -22,7 +22,7 @@ _REFUSALS = (ManifestError, StoreError, DirectoryInUseError, NothingToReplayErro
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tuning-operator")
 def main() -> None:
-    """Find the best hyperparameters for the least compute, and compare them honestly with the defaults."""
+    """Tune hyperparameters, and compare the best ones honestly with the defaults."""
 
 
 @main.command()
@@ -35,13 +35,17 @@ def run(manifest: Path, output: Path | None, parallelism: int | None) -> None:
     The same command goes on where an earlier one was stopped, by Ctrl-C or by a crash.
     """
     console = Console()
+    root = output or Path()
     try:
         study = load_file(manifest)
         root = output or Path("studies") / study.metadata.name
         code = asyncio.run(run_study(study, root, parallelism=parallelism, console=console))
+    except StoreError as error:
+        _refuse(StoreError(f"{error}\nThe study's database is {root}/study.db; mend or restore it, or choose another --output."))
     except _REFUSALS as error:
         _refuse(error)
     except (KeyboardInterrupt, asyncio.CancelledError):
+        click.echo("Interrupted; run the same command again to go on.", err=True)
         code = ExitCode.INTERRUPTED
     sys.exit(code)
 

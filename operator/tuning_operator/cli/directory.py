@@ -52,6 +52,11 @@ class StudyDirectory:
         return self.root / "report.html"
 
     @property
+    def trials(self) -> Path:
+        """Logs, checkpoints and output of every trial."""
+        return self.root / "trials"
+
+    @property
     def log_file(self) -> Path:
         """What the run had to say besides its progress."""
         return self.root / "run.log"

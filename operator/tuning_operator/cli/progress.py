@@ -61,7 +61,7 @@ def trial_line(spec: StudySpec, trial: Trial, status: StudyStatus) -> str:
     """What became of one trial."""
     best = status.best is not None and status.best.trial == trial.number
     role = "baseline" if trial.role is Role.BASELINE else "trial"
-    marker = "  <- best so far" if best else ""
+    marker = "  <- best trial so far" if best else ""
     return f"{role:>8} {trial.number:>3}  {outcome(spec, trial):<28} {parameters(trial.parameters)}{marker}"
 
 

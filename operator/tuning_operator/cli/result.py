@@ -39,10 +39,11 @@ def gain_line(status: StudyStatus) -> str:
         return ""
     gain = status.improvement.absolute
     if gain <= 0:
-        return f"No gain: the best single trial is {number(-gain)} behind the defaults' mean. Keep the defaults."
+        behind = f"is {number(-gain)} behind the defaults' mean" if gain else "only equals the defaults' mean"
+        return f"No gain: the best trial {behind}. Keep the defaults."
     return (
-        f"Gain over the baseline: {number(gain)}, provisional: the best of {status.trials.succeeded} single runs is "
-        "biased upwards. Run the best parameters again with other seeds before you rely on it."
+        f"Gain over the baseline: {number(gain)}, provisional: it rests on one run, the best of {status.trials.succeeded}, which "
+        "flatters it. Run the best parameters again with other seeds before you rely on it."
     )
 
 

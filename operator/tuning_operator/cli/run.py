@@ -40,9 +40,10 @@ async def run_study(study: TuningStudy, output: Path, *, parallelism: int | None
         ManifestError, StoreError, DirectoryInUseError: it cannot be run so.
     """
     directory = StudyDirectory(output)
-    directory.create()
     with _logging_to(directory.log_file):
         async with open_session(study, directory, parallelism=parallelism) as session:
+            choice = session.controller.choice
+            console.print(Text(f"search: {choice.sampler}, {choice.reason}"), soft_wrap=True)
             if session.note:
                 console.print(Text(session.note, style="yellow"))
             title = f"study {study.metadata.name}"
@@ -79,8 +80,11 @@ async def _write_report(
 def _exit_code(study: TuningStudy, status: StudyStatus, console: Console, output: Path) -> ExitCode:
     console.print(Text(f"Everything is in {output}: result.json, report.html, study.db, trials/"), soft_wrap=True)
     stalled = any(condition.type == "Stalled" and condition.status == "True" for condition in status.conditions)
-    if status.phase in ("Succeeded", "Failed"):
-        return ExitCode.SUCCEEDED if status.phase == "Succeeded" else ExitCode.FAILED
+    if status.phase == "Succeeded":
+        return ExitCode.SUCCEEDED
+    if status.phase == "Failed":
+        console.print(Text(f"Every attempt's log is {output}/trials/*/attempt-*/log.txt. A new study needs another --output."))
+        return ExitCode.FAILED
     if study.spec.suspend:
         console.print("spec.suspend is true; set it to false and run the same command again to go on.")
         return ExitCode.STALLED
@@ -115,10 +119,17 @@ def _interrupts(session: LocalSession, console: Console) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
+class _QuietFileHandler(logging.FileHandler):
+    """A full disk must not flood the terminal with what could not be logged."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        """Drop the record."""
+
+
 @contextmanager
 def _logging_to(file: Path) -> Iterator[None]:
     """What the program has to say besides goes to a file beside the study: the terminal belongs to the progress."""
-    handler = logging.FileHandler(file, delay=True)
+    handler = _QuietFileHandler(file, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.setLevel(logging.INFO)
     root = logging.getLogger()

@@ -112,6 +112,7 @@ async def open_session(
     desk = StudyDesk(changed=lambda _key: wake.set())
     gateway = Gateway(desk, tokens)
 
+    directory.create()
     async with AsyncExitStack() as stack:
         stack.enter_context(directory.in_use())
         await asyncio.to_thread(prepare, directory.database_url)
@@ -160,7 +161,7 @@ async def open_session(
             controller=controller,
             study_name=ledger.study_name,
             told_before=frozenset(trial.number for trial in stored.trials if trial.finished),
-            note=_note(spec, stored),
+            note=_note(spec, stored, directory),
             _wake=wake,
             _runtime=runtime,
         )
@@ -182,8 +183,10 @@ def _refuse_another(database: Database, identity: StudyIdentity, directory: Stud
             )
 
 
-def _note(spec: StudySpec, stored: StoredStudy) -> str:
-    """What a user who edited the budget of a finished study should know."""
+def _note(spec: StudySpec, stored: StoredStudy, directory: StudyDirectory) -> str:
+    """What a user should know who edited the budget of a finished study, or lost the database of another."""
+    if not stored.trials and directory.trials.exists():
+        return f"{directory.trials} has trials of a study whose database is gone: this is a new study beside them."
     searched = sum(trial.role is Role.SEARCH for trial in stored.trials)
     if stored.verdict is None or spec.budget.max_trials <= searched:
         return ""

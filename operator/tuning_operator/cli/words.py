@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tuning_operator.api.parameters import Parameters, ParameterValue
 from tuning_operator.api.study import StudySpec
-from tuning_operator.engine.facts import Trial, TrialState
+from tuning_operator.engine.facts import STUDY_ENDED, Trial, TrialState
 
+_LONGEST = 120
 _MINUTE = 60
 _HOUR = 3600
 
@@ -44,4 +45,7 @@ def outcome(spec: StudySpec, trial: Trial) -> str:
     """How a trial ended, in a few words."""
     if trial.state is TrialState.COMPLETE and trial.value is not None:
         return f"{spec.objective.metric} {number(trial.value)}"
-    return f"{trial.state.value} ({trial.reason})"
+    if trial.reason == STUDY_ENDED:
+        return "stopped (the study ended)"
+    why = f": {trial.message}" if trial.message else ""
+    return f"{trial.state.value} ({trial.reason}{why})"[:_LONGEST]

@@ -68,6 +68,10 @@ STUDY_ENDED: Final = "StudyEnded"
 """`reason` of an attempt, and of its trial, stopped because the study ended first: not a failure of its own."""
 
 
+RESULT_INVALID: Final = "ResultInvalid"
+"""`Ended.reason` of an attempt whose container succeeded and whose result file cannot be understood."""
+
+
 class Phase(StrEnum):
     """Where an attempt is, says the runtime."""
 

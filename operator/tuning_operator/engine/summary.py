@@ -55,8 +55,8 @@ def failed_by_itself(trial: Trial) -> bool:
 
 
 def attempt_hours(attempt: Attempt, now: float) -> float:
-    """Hours the attempt has held its place: from its start to its end, or until now while it runs."""
-    started = attempt.observed.started_at if attempt.observed and attempt.observed.started_at else attempt.started_at
+    """Hours the attempt has held its place: from its start to its end, or until now. Waiting for one is none."""
+    started = attempt.observed.started_at if attempt.observed else attempt.started_at
     if started is None:
         return 0.0
     end = attempt.ended or (attempt.observed.ended if attempt.observed else None)

@@ -370,7 +370,7 @@ STUDY_ENDS: Final = (
         (Outcome.FAILED, None),
         "TooManyFailedTrials",
         succeeded=False,
-        says="2 trials failed, spec.budget.maxFailedTrials allows 1",
+        says="failed trials: 2, spec.budget.maxFailedTrials allows 1",
     ),
     StudyEnd(
         "when no baseline run gave a value, with a remedy",

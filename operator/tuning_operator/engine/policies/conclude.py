@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tuning_operator.engine.actions import ConcludeAttempt
-from tuning_operator.engine.facts import STUDY_ENDED, SUSPENDED, Attempt, Ended, Outcome, Phase, StopReason, StudyFacts, Trial
+from tuning_operator.engine.facts import (
+    RESULT_INVALID,
+    STUDY_ENDED,
+    SUSPENDED,
+    Attempt,
+    Ended,
+    Outcome,
+    Phase,
+    StopReason,
+    StudyFacts,
+    Trial,
+)
 from tuning_operator.engine.policies.retry import tell_or_retry
 
 _STOPPED_AS: dict[StopReason, tuple[Outcome, str, str]] = {
@@ -43,11 +54,12 @@ def _seen_end(attempt: Attempt, now: float) -> Ended | None:
 def settle(attempt: Attempt, ended: Ended, *, metric: str) -> Ended:
     """How the attempt ended, from what the runtime saw, what the container posted, and what we asked of it.
 
-    A committed result outlives a disruption that came after it, but not a failure of the container itself.
+    A committed result outlives a disruption that came after it, and a result file that was cut short, but not a failure of
+    the container itself.
     """
     if attempt.posted is not None:
         ended = replace(ended, metrics=attempt.posted, pruned=attempt.posted_pruned or ended.pruned)
-        if ended.outcome is Outcome.DISRUPTED:
+        if ended.outcome is Outcome.DISRUPTED or ended.reason == RESULT_INVALID:
             ended = replace(ended, outcome=Outcome.SUCCEEDED, reason="Completed")
     if ended.outcome is Outcome.SUCCEEDED:
         return _settle_success(attempt, ended, metric)
@@ -70,8 +82,10 @@ def _settle_success(attempt: Attempt, ended: Ended, metric: str) -> Ended:
     if ended.pruned:
         return replace(ended, outcome=Outcome.PRUNED, reason="Pruned")
     if value is None:
-        found = ", ".join(sorted(ended.metrics)) or "no metric"
-        message = f"the result has {found}, not {metric} of spec.objectives[0].metric; write it into TUNING_RESULT_FILE"
+        found = ", ".join(sorted(ended.metrics))
+        message = f"the result has no number under {metric}, the metric of spec.objectives[0]" + (
+            f"; it has {found}" if found else "; write it into TUNING_RESULT_FILE"
+        )
         return replace(ended, outcome=Outcome.FAILED, reason="MetricMissing", message=message)
     if not math.isfinite(value):
         message = f"{metric} is {value}: the training diverged, or the metric is undefined for this configuration"

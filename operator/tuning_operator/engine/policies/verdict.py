@@ -31,8 +31,8 @@ def baseline_failed(facts: StudyFacts, now: float) -> Verdict | None:
     if not repeats or len(trials) < repeats or any(not t.finished or t.state is TrialState.COMPLETE for t in trials):
         return None
     message = (
-        f"none of the {repeats} baseline runs gave a value; {_how(trials[-1])}"
-        "; mend the container or the defaults in spec.parameters, or set baseline: {repeats: 0}"
+        f"no baseline run gave a value; {_how(trials[-1])}; mend the container or the defaults in spec.parameters, "
+        "or set baseline: {repeats: 0}, and start a new study"
     )
     return Verdict(succeeded=False, reason="BaselineFailed", message=message, at=now)
 
@@ -58,7 +58,7 @@ def too_many_failed(facts: StudyFacts, now: float) -> Verdict | None:
     if limit is None or len(failed) <= limit:
         return None
     last = failed[-1]
-    message = f"{len(failed)} trials failed, spec.budget.maxFailedTrials allows {limit}; {_how(last)}"
+    message = f"failed trials: {len(failed)}, spec.budget.maxFailedTrials allows {limit}; {_how(last)}"
     return Verdict(succeeded=False, reason="TooManyFailedTrials", message=message, at=now)
 
 

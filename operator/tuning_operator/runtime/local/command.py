@@ -41,9 +41,8 @@ def local_command(trial: TrialTemplate) -> LocalCommand:
         ManifestError: the container needs something that only a cluster has.
     """
     container = trainer_container(trial.template)
-    args = [str(arg) for arg in container.get("args") or []]
     return LocalCommand(
-        argv=(*_command(container), *args),
+        argv=(*_command(container), *_words(container, "args")),
         environment=dict(_variable(entry, index) for index, entry in enumerate(_environment(container))),
         cwd=container.get("workingDir"),
     )
@@ -56,9 +55,9 @@ def is_trainer_image(image: str) -> bool:
 
 
 def _command(container: Mapping[str, Any]) -> tuple[str, ...]:
-    command = container.get("command")
+    command = _words(container, "command")
     if command:
-        return tuple(str(word) for word in command)
+        return command
     image = str(container.get("image", ""))
     if is_trainer_image(image):
         return (sys.executable, "-m", "tuning_trainer")
@@ -67,6 +66,14 @@ def _command(container: Mapping[str, Any]) -> tuple[str, ...]:
         f"is not set, and a process of this machine cannot know what image {image!r} would run; "
         "set command, or apply the study to a cluster",
     )
+
+
+def _words(container: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    words = container.get(field) or []
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        written = ", ".join(str(word) for word in words) if isinstance(words, list) else ", ".join(str(words).split())
+        raise _refused(field, f"is {words!r}; write a list of texts, such as [{written}] with each number in quotes")
+    return tuple(words)
 
 
 def _environment(container: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -78,7 +85,10 @@ def _environment(container: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _variable(entry: Mapping[str, Any], index: int) -> tuple[str, str]:
     if "valueFrom" in entry:
         raise _refused(f"env[{index}].valueFrom", "needs a cluster; set value, or apply the study to a cluster")
-    return str(entry["name"]), str(entry.get("value", ""))
+    value = entry.get("value", "")
+    if not isinstance(value, str):
+        raise _refused(f"env[{index}].value", f"is {value!r}, not text; put it in quotes")
+    return str(entry["name"]), value
 
 
 def _refused(field: str, message: str) -> ManifestError:

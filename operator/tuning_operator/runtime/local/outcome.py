@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tuning_operator.api.contract import EXIT_CONFIGURATION, EXIT_INTERRUPTED, Result, ResultError, parse_result
-from tuning_operator.engine.facts import Ended, Outcome
+from tuning_operator.engine.facts import RESULT_INVALID, Ended, Outcome
 
 _TAIL_LINES: Final = 5
 _TAIL_CHARACTERS: Final = 600
@@ -41,7 +41,7 @@ def ended(record: ExitRecord, *, result: str | ResultError, log_tail: str) -> En
     match record:
         case ExitRecord(error=str(error)):
             outcome, reason = Outcome.CONFIGURATION, "CommandNotStarted"
-            message = f"{error}; mend command in spec.trial.template"
+            message = f"{error}; mend command or workingDir in spec.trial.template"
         case ExitRecord(code=0) if result or not record.stopped:
             return _completed(record, result)
         case ExitRecord(stopped=True):
@@ -76,7 +76,7 @@ def _completed(record: ExitRecord, written: str | ResultError) -> Ended:
     try:
         result = _result(written)
     except ResultError as error:
-        return Ended(outcome=Outcome.FAILED, at=record.ended_at, reason="ResultInvalid", message=str(error))
+        return Ended(outcome=Outcome.FAILED, at=record.ended_at, reason=RESULT_INVALID, message=str(error))
     return Ended(
         outcome=Outcome.SUCCEEDED,
         at=record.ended_at,

@@ -177,6 +177,8 @@ class LocalRuntime:
                 str(files.directory),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
+                # What it cannot write down, such as on a full disk, is observed as a lost attempt.
+                stderr=asyncio.subprocess.DEVNULL,
                 # A shim must not die of Ctrl-C on the terminal: it belongs to a session of its own.
                 start_new_session=True,
                 pass_fds=[descriptor],

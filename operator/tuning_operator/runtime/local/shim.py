@@ -104,7 +104,8 @@ def run(directory: Path) -> dict[str, Any]:
                 preexec_fn=lambda: group_file.write(json.dumps({"pgid": os.getpid()}).encode()),  # noqa: PLW1509 - no thread yet
             )
     except OSError as error:
-        return record | {"error": f"{launch['argv'][0]}: {error.strerror}", "ended_at": time.time()}
+        what = error.filename or launch["argv"][0]  # the command, or the folder it was to run in
+        return record | {"error": f"{what}: {error.strerror}", "ended_at": time.time()}
     group = process.pid
     watcher = threading.Thread(target=stop_at_end_of_input, args=(group, launch["grace"], stopped), daemon=True)
     watcher.start()
