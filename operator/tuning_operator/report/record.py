@@ -18,6 +18,7 @@ from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import Objective, StudySpec, TuningStudy
 from tuning_operator.engine.facts import Role
 from tuning_operator.report.words import shortened
+from tuning_operator.store import attributes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,17 +104,17 @@ def labels(choices: Collection[Any]) -> dict[Any, str]:
 
 
 def _row(trial: FrozenTrial) -> TrialRow:
-    attributes = trial.user_attrs
+    shown = trial.user_attrs
     return TrialRow(
         number=trial.number,
-        role=str(attributes.get("tuning:role", Role.SEARCH)),
+        role=str(shown.get(attributes.ROLE, Role.SEARCH)),
         state=trial.state.name.lower(),
         value=trial.values[0] if trial.values else None,
         seconds=trial.duration.total_seconds() if trial.duration else None,
         parameters=dict(trial.params),
-        seed=str(attributes.get("tuning:seed", "")),
-        reason=str(attributes.get("tuning:reason", "")),
-        message=str(attributes.get("tuning:message", "")),
+        seed=str(shown.get(attributes.SEED, "")),
+        reason=str(shown.get(attributes.REASON, "")),
+        message=str(shown.get(attributes.MESSAGE, "")),
         steps=len(trial.intermediate_values),
     )
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tuning_operator.api.parameters import Parameter, mismatch
 from tuning_operator.engine.actions import Tell
 from tuning_operator.engine.facts import Attempt, Ended, SamplerChoice, StopReason, Trial, TrialState, Verdict
-from tuning_operator.store import codec, optuna_sql, rows
+from tuning_operator.store import attributes, codec, optuna_sql, rows
 from tuning_operator.store.connection import Connections
 from tuning_operator.store.distributions import distribution_json, stored_value
 from tuning_operator.store.errors import ConflictError, FencedError, ForeignWriteError
@@ -119,7 +119,7 @@ class Ledger:
                 number=trial.number,
                 at=trial.claimed_at,
                 params=params,
-                user_attributes={"tuning:role": trial.role, "tuning:seed": trial.seed},
+                user_attributes=attributes.at_claim(trial),
                 system_attributes=trial.sampler_state,
             )
             foreign = optuna_sql.foreign_numbers(
@@ -287,9 +287,7 @@ class Ledger:
                 raise ConflictError(f"trial {row.number} of {self.study_name} is finished otherwise already: {stored.state}")
             return
         rows.mark_told(connection, row.trial_id, told)
-        shown: dict[str, object] = {"tuning:reason": tell.reason, "tuning:message": tell.message}
-        shown |= {f"tuning:metric:{name}": value for name, value in metrics.items()}
-        optuna_sql.set_user_attributes(connection, row.trial_id, shown)
+        optuna_sql.set_user_attributes(connection, row.trial_id, attributes.at_end(tell, metrics))
         detail = {"state": tell.state, "value": tell.value, "reason": tell.reason}
         rows.append_event(connection, self._study_id, kind=EventKind.TELL, trial=row.number, at=at, detail=detail)
 

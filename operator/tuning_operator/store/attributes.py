@@ -1,0 +1,25 @@
+"""User attributes: what stock Optuna and its dashboard show of a trial besides parameters and values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from tuning_operator.engine.actions import Tell
+from tuning_operator.engine.facts import Trial
+
+ROLE: Final = "tuning:role"
+SEED: Final = "tuning:seed"
+REASON: Final = "tuning:reason"
+MESSAGE: Final = "tuning:message"
+METRIC_PREFIX: Final = "tuning:metric:"
+
+
+def at_claim(trial: Trial) -> dict[str, object]:
+    """Attributes of a trial from its beginning."""
+    return {ROLE: trial.role, SEED: trial.seed}
+
+
+def at_end(tell: Tell, metrics: Mapping[str, float]) -> dict[str, object]:
+    """Attributes of a trial from its end: why it ended, and every metric of its result."""
+    return {REASON: tell.reason, MESSAGE: tell.message, **{METRIC_PREFIX + name: value for name, value in metrics.items()}}
