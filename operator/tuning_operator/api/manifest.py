@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
+from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import ScalarNode
 
 from tuning_operator.api.constants import API_VERSION, KIND
 from tuning_operator.api.messages import field_path, problems_of, shown
@@ -57,7 +58,7 @@ def parse(document: object) -> TuningStudy:
         ManifestError: it is not a study.
     """
     if not isinstance(document, Mapping):
-        found = "nothing" if document is None else shown(document)
+        found = "empty" if document is None else shown(document)
         raise ManifestError([Problem("", f"the manifest is {found}; write apiVersion, kind, metadata and spec")])
     if wrong := tuple(_wrong_kind(document)):
         raise ManifestError(wrong)
@@ -80,10 +81,27 @@ def _wrong_kind(document: Mapping[Any, Any]) -> Iterator[Problem]:
             yield Problem(field, f"{shown(document[field])} is not a study; write {field}: {expected}")
 
 
+# Words that YAML 1.1, and so kubectl, reads as true and false.
+_TRUTH_WORDS: Final = frozenset({"y", "yes", "n", "no", "on", "off"})
+
+
+class _TruthWordError(ConstructorError):
+    """A word stands unquoted that is no word to kubectl."""
+
+
 class _Constructor(SafeConstructor):
-    """Leaves a date the word that was written, as JSON and kubectl know none."""
+    """Reads a file as kubectl will send it, or refuses it: one manifest must not be two studies."""
+
+    def construct_word(self, node: ScalarNode) -> str:
+        """A text; unquoted, not one that is a truth value to kubectl."""
+        text: str = self.construct_yaml_str(node)
+        if node.style is None and text.lower() in _TRUTH_WORDS:
+            raise _TruthWordError(problem=text, problem_mark=node.start_mark)
+        return text
 
 
+_Constructor.add_constructor("tag:yaml.org,2002:str", _Constructor.construct_word)
+# A date stays the word that was written: JSON and kubectl know none.
 _Constructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
 
 
@@ -95,6 +113,9 @@ def _document(text: str) -> object:
     except DuplicateKeyError as error:
         found = str(error.problem).split(" with value", maxsplit=1)[0]
         raise ManifestError([Problem(_place(error), f"{found}; remove one of the two")]) from None
+    except _TruthWordError as error:
+        message = f"{error.problem} is a truth value to kubectl and a word here; put it in quotes, or write true or false"
+        raise ManifestError([Problem(_place(error), message)]) from None
     except MarkedYAMLError as error:
         raise ManifestError([Problem(_place(error), f"{error.problem}; mend the YAML there")]) from None
     except YAMLError as error:

@@ -21,7 +21,7 @@ spec:
   objectives: [{metric: loss, direction: minimize}]
   parameters:
     - {name: rate, float: {min: 1e-5, max: 1E-1, scale: log, default: .001}}
-    - {name: nesterov, categorical: {choices: [yes, no, on, off, y], default: no}}
+    - {name: nesterov, categorical: {choices: ["yes", "no", "on", "off", "y"], default: "no"}}
   baseline: &runs {repeats: 1}
   budget: {maxTrials: 1e1, maxFailedTrials: ~, maxDuration: 1h30m}
   search:
@@ -37,7 +37,7 @@ def test_a_number_with_an_exponent_is_a_number() -> None:
     assert load(YAML_TEXT).spec.parameters[0].domain == FloatRange(min=1e-5, max=0.1, scale="log", default=1e-3)
 
 
-def test_yes_and_no_are_words() -> None:
+def test_quoted_yes_and_no_are_words() -> None:
     domain = load(YAML_TEXT).spec.parameters[1].categorical
     assert domain
     assert domain.choices == ("yes", "no", "on", "off", "y")
@@ -66,7 +66,7 @@ def test_json_is_read_too() -> None:
 
 def test_a_file_is_read_as_utf_8(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
-    path.write_text(YAML_TEXT.replace("[yes, no", "[größer, no"), encoding="utf-8")
+    path.write_text(YAML_TEXT.replace('["yes", "no"', '[größer, "no"'), encoding="utf-8")
     domain = load_file(path).spec.parameters[1].categorical
     assert domain
     assert domain.choices[0] == "größer"
@@ -126,3 +126,12 @@ def test_any_valid_manifest_survives_the_way_through_json(document: Document) ->
 @given(document=documents())
 def test_yaml_and_json_say_the_same(document: Document) -> None:
     assert load(json.dumps(document)) == parse(document)
+
+
+@pytest.mark.parametrize("word", ["yes", "No", "ON", "off", "y", "N"])
+def test_a_word_that_is_a_truth_value_to_kubectl_is_refused_unquoted(word: str) -> None:
+    with pytest.raises(ManifestError) as refusal:
+        load(YAML_TEXT.replace('default: "no"', f"default: {word}"))
+    says = f"{word} is a truth value to kubectl and a word here; put it in quotes, or write true or false"
+    assert says in str(refusal.value)
+    assert str(refusal.value).startswith("line ")

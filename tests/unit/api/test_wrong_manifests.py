@@ -67,7 +67,7 @@ def test_of_another_kind_of_object_only_the_kind_is_told() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        pytest.param("", "the manifest is nothing; write apiVersion, kind, metadata and spec", id="an empty file"),
+        pytest.param("", "the manifest is empty; write apiVersion, kind, metadata and spec", id="an empty file"),
         pytest.param("- a", "the manifest is a list; write apiVersion, kind, metadata and spec", id="a list"),
         pytest.param("a: 1\n---\nb: 2", "the text has 2 documents; give each study a file of its own", id="two documents"),
         pytest.param(
