@@ -8,6 +8,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -340,6 +341,7 @@ class StudyController:
     }
 
 
+@cache
 def library_versions() -> Mapping[str, str]:
     """Versions of the libraries on which a suggestion depends; those that are not installed are absent."""
     found = {}
