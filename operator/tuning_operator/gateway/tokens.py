@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from typing import Final
 
+from tuning_operator.gateway.bearer import digest
 from tuning_operator.gateway.desk import AttemptRef
 
 _TOKEN_BYTES: Final = 32
@@ -23,17 +23,13 @@ class LocalTokens:
     def issue(self, ref: AttemptRef) -> str:
         """A new token for the attempt; those issued before stay valid."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
-        self._holders[_digest(token)] = ref
+        self._holders[digest(token)] = ref
         return token
 
     def revoke(self, ref: AttemptRef) -> None:
         """Forget all tokens of the attempt."""
-        self._holders = {digest: holder for digest, holder in self._holders.items() if holder != ref}
+        self._holders = {key: holder for key, holder in self._holders.items() if holder != ref}
 
     async def identify(self, token: str) -> AttemptRef | None:
         """The attempt to which the token was issued; None when it was not, or is revoked."""
-        return self._holders.get(_digest(token))
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+        return self._holders.get(digest(token))
