@@ -77,7 +77,7 @@ _REFUSALS: Final = (
     _sentence(r"in namespace (\S+) because it is being terminated", "NamespaceTerminating", r"Namespace/\1"),
     _sentence(r'namespaces "([^"]+)" not found', "NamespaceTerminating", r"Namespace/\1"),
     _sentence(r'User "([^"]+)" cannot \w+ resource', "PermissionMissing", r"User/\1", "grant it, see the operator's Role"),
-    _sentence(r" is invalid: ", "TemplateInvalid", remedy="mend spec.trial.template"),
+    _sentence(r" is invalid: |cannot be handled as a Job: ", "TemplateInvalid", remedy="mend spec.trial.template"),
 )
 """Refusals of the API server, of its admission plugins, and of webhooks. The first that fits decides."""
 
@@ -140,6 +140,11 @@ def refusal(code: int, message: str) -> StudyCause | None:
     if code in (_HTTP_CONFLICT, _HTTP_TOO_MANY) or not _HTTP_BAD_REQUEST <= code < _HTTP_SERVER_ERROR:
         return None
     return StudyCause(reason=_REFUSED, message=_line(message))
+
+
+def name_taken(name: str) -> StudyCause:
+    """Somebody else's Job stands under the name of one of ours."""
+    return StudyCause(reason="NameTaken", message=f"Job {name} is not of this study; delete it", object=f"Job/{name}")
 
 
 def without_pod(warnings: Iterable[WarningEvent]) -> StudyCause | None:
