@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
+from tests.cluster.control_plane import KubectlError
 from tests.cluster.waiting import until
 from tests.integration.kubernetes.simulated_kubelet import SimulatedKubelet
 from tests.support.kubernetes import ApiServer
@@ -20,6 +22,7 @@ from tuning_operator.api.study import TrialTemplate
 from tuning_operator.engine.facts import Observation, Outcome, Phase
 from tuning_operator.runtime.kubernetes import client as client_module
 from tuning_operator.runtime.kubernetes.cache import ClusterCache, Kind, Sight
+from tuning_operator.runtime.kubernetes.causes import StudyCause
 from tuning_operator.runtime.kubernetes.client import KubernetesApi
 from tuning_operator.runtime.kubernetes.job import StudyRef, job_name
 from tuning_operator.runtime.kubernetes.names import STUDY_UID_LABEL
@@ -33,6 +36,7 @@ Document = dict[str, Any]
 KEY: Final = AttemptKey(3, 0)
 PATIENCE: Final = 90.0  # some controllers look every twenty seconds
 TTL: Final = 1
+ENFORCE: Final = "pod-security.kubernetes.io/enforce"
 PLAIN: Final[Document] = {"spec": {"containers": [{"name": "trainer", "image": "trainer:1"}]}}
 
 
@@ -148,10 +152,37 @@ class World:
         return name
 
     def limit(self, **hard: str) -> None:
-        """A quota in force. Resources are written with _ for a dot and __ for a slash."""
+        """A quota that is in force. Resources are written with _ for a dot and __ for a slash."""
         limits = {name.replace("__", "/").replace("_", "."): amount for name, amount in hard.items()}
         self.create({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "quota"}, "spec": {"hard": limits}})
-        until(lambda: "hard" in self.objects("resourcequotas")[0]["status"], seconds=PATIENCE, what="the quota is counted")
+        until(
+            lambda: bool(re.search(r"(exceeded|failed) quota", self.objection())), seconds=PATIENCE, what="the quota is in force"
+        )
+
+    def enforce_restricted(self) -> None:
+        """Pod security that is in force."""
+        self.server.kubectl("label", "namespace", self.namespace, f"{ENFORCE}=restricted")
+        until(lambda: "PodSecurity" in self.objection(), seconds=PATIENCE, what="Pod security is in force")
+
+    def objection(self) -> str:
+        """What the API server has against one more plain Pod or Job: its plugins learn of changes a moment later."""
+        pod = {"spec": {**PLAIN["spec"], "restartPolicy": "Never"}}
+        probe = {"metadata": {"name": "probe"}}
+        items = [
+            {"apiVersion": "v1", "kind": "Pod", **probe, **pod},
+            {"apiVersion": "batch/v1", "kind": "Job", **probe, "spec": {"template": pod}},
+        ]
+        documents = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+        try:
+            self.server.kubectl("create", "--dry-run=server", f"--namespace={self.namespace}", "--filename=-", stdin=documents)
+        except KubectlError as error:
+            return str(error)
+        return ""
+
+    async def sees_causes(self, *reasons: str) -> tuple[StudyCause, ...]:
+        """Wait until these are what keeps trials from running, and return them."""
+        await self.sees(lambda: tuple(cause.reason for cause in self.runtime.causes()) == reasons, f"causes {reasons}")
+        return self.runtime.causes()
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +209,9 @@ async def api(api_server: ApiServer) -> AsyncIterator[KubernetesApi]:
 @pytest.fixture
 def world(api_server: ApiServer, namespace: str, api: KubernetesApi, kubelet: SimulatedKubelet) -> World:
     metadata = api_server.create_study(namespace, good())["metadata"]
-    return World(api_server, api, kubelet, StudyRef(namespace=namespace, name=metadata["name"], uid=metadata["uid"]))
+    made = World(api_server, api, kubelet, StudyRef(namespace=namespace, name=metadata["name"], uid=metadata["uid"]))
+    until(lambda: made.objection() == "", seconds=PATIENCE, what="the namespace has its service account")
+    return made
 
 
 # Start
@@ -211,8 +244,8 @@ async def test_starting_again_after_a_restart_is_success(world: World) -> None:
 
 
 async def test_starting_again_is_success_under_a_quota_that_the_job_itself_uses_up(world: World) -> None:
-    world.limit(count__jobs_batch="1")
     await world.runtime.start(launch())
+    world.limit(count__jobs_batch="1")
     world.restart()
     await world.runtime.start(launch())
     assert world.runtime.causes() == ()
@@ -487,25 +520,19 @@ async def test_the_pod_of_a_node_that_does_not_answer_is_removed_with_its_job(wo
 # What a study must mend
 
 
-def enforce_restricted(world: World) -> None:
-    label = "pod-security.kubernetes.io/enforce=restricted"
-    world.server.kubectl("label", "namespace", world.namespace, label)
-
-
 async def test_our_jobs_pass_pod_security_restricted(world: World) -> None:
-    enforce_restricted(world)
+    world.enforce_restricted()
     await world.start_pod()
 
 
 async def test_pod_security_that_refuses_the_pod_is_a_cause_until_it_is_lifted(world: World) -> None:
-    enforce_restricted(world)
+    world.enforce_restricted()
     world.template = {"spec": {**PLAIN["spec"], "hostNetwork": True}}
     await world.runtime.start(launch())
-    await world.sees(lambda: bool(world.runtime.causes()), "the Job controller says why it makes no Pod")
-    (cause,) = world.runtime.causes()
-    assert (cause.reason, cause.object, cause.passing) == ("PodSecurityViolated", "PodSecurity/restricted:latest", False)
+    (cause,) = await world.sees_causes("PodSecurityViolated")
+    assert (cause.object, cause.passing) == ("PodSecurity/restricted:latest", False)
     assert "host namespaces" in cause.message
-    world.server.kubectl("label", "namespace", world.namespace, "pod-security.kubernetes.io/enforce-")
+    world.server.kubectl("label", "namespace", world.namespace, f"{ENFORCE}-")
     await world.sees(lambda: world.sight is not None and world.sight.pod is not None, "the Pod is made after all")
     assert world.runtime.causes() == ()
 
@@ -513,17 +540,16 @@ async def test_pod_security_that_refuses_the_pod_is_a_cause_until_it_is_lifted(w
 async def test_a_used_up_quota_is_a_passing_cause_until_it_is_raised(world: World) -> None:
     world.limit(pods="0")
     await world.runtime.start(launch())
-    await world.sees(lambda: bool(world.runtime.causes()), "the Job controller says why it makes no Pod")
-    (cause,) = world.runtime.causes()
-    assert (cause.reason, cause.object, cause.passing) == ("QuotaExceeded", "ResourceQuota/quota", True)
+    (cause,) = await world.sees_causes("QuotaExceeded")
+    assert (cause.object, cause.passing) == ("ResourceQuota/quota", True)
     world.server.kubectl("delete", "resourcequota", "quota", f"--namespace={world.namespace}")
     await world.sees(lambda: world.sight is not None and world.sight.pod is not None, "the Pod is made after all")
     assert world.runtime.causes() == ()
 
 
 async def test_a_used_up_quota_is_mere_waiting_while_another_trial_runs(world: World) -> None:
-    world.limit(pods="1")
     await world.start_running()
+    world.limit(pods="1")
     other = AttemptKey(4, 0)
     await world.runtime.start(launch(other))
     key = StudyKey(world.study.namespace, world.study.uid)
@@ -538,9 +564,8 @@ async def test_a_used_up_quota_is_mere_waiting_while_another_trial_runs(world: W
 async def test_a_quota_that_wants_limits_is_no_passing_cause(world: World) -> None:
     world.limit(limits_cpu="4")
     await world.runtime.start(launch())
-    await world.sees(lambda: bool(world.runtime.causes()), "the Job controller says why it makes no Pod")
-    (cause,) = world.runtime.causes()
-    assert (cause.reason, cause.passing) == ("QuotaNeedsResources", False)
+    (cause,) = await world.sees_causes("QuotaNeedsResources")
+    assert (cause.object, cause.passing) == ("ResourceQuota/quota", False)
 
 
 # Lists
