@@ -83,7 +83,6 @@ class _Lane(Generic[Answer]):
             if len(self._flights) >= self._waiting:
                 raise Unavailable("too many tokens are being checked; send the same request again")
             flight = self._flights[key] = asyncio.create_task(self._through(key, request), name="token-review")
-            flight.add_done_callback(_retrieved)
         # Others wait for it too: whoever leaves must not take it along.
         return await asyncio.shield(flight)
 
@@ -120,7 +119,7 @@ class Verdicts(Generic[Answer]):
         remembered = self._recalled(key)
         if remembered is None:
             lane = self._renewals if key in self._yes else self._strangers
-            remembered = await lane.run(key, lambda: self._asked(key, ask, expires))
+            remembered = await lane.run(key, lambda: self._asked(key, ask))
         return remembered.answer if self._clock() < expires else None
 
     def _recalled(self, key: bytes) -> _Remembered[Answer] | None:
@@ -128,18 +127,12 @@ class Verdicts(Generic[Answer]):
         found = self._yes.get(key) or self._no.get(key)
         return found if found and found.holds(now) else None
 
-    async def _asked(self, key: bytes, ask: Ask[Answer], expires: float) -> _Remembered[Answer]:
+    async def _asked(self, key: bytes, ask: Ask[Answer]) -> _Remembered[Answer]:
         asked_at = self._clock()
         answer = await ask()
         lifetime = self._limits.no_seconds if answer is None else self._limits.yes_seconds
-        remembered = _Remembered(answer, asked_at, min(asked_at + lifetime, expires))
+        remembered = _Remembered(answer, asked_at, asked_at + lifetime)
         kept, other = (self._no, self._yes) if answer is None else (self._yes, self._no)
         kept.put(key, remembered)
         other.drop(key)
         return remembered
-
-
-def _retrieved(flight: asyncio.Task[Answer]) -> None:
-    """Nobody may be left to hear of a failure; asyncio would complain of that in the log."""
-    if not flight.cancelled():
-        flight.exception()

@@ -14,6 +14,7 @@ from tuning_operator.gateway.reviews import Access, User
 NOON: Final = 1_795_000_000.0
 AUDIENCE: Final = "gateway.tuningstudy.dev"
 NAMESPACE: Final = "team"
+PATIENCE: Final = 30.0  # for what takes milliseconds, so that what never comes fails
 
 
 @dataclass
@@ -49,8 +50,9 @@ class ScriptedReviews:
 
     async def arrivals(self, count: int) -> None:
         """Wait for so many questions that did not arrive before the last call."""
-        for _ in range(count):
-            await self._arrived.acquire()
+        async with asyncio.timeout(PATIENCE):
+            for _ in range(count):
+                await self._arrived.acquire()
 
     async def user(self, token: str, *, audience: str | None) -> User | None:
         self.asked.append(token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 from tests.unit.gateway_cluster.scripted import AUDIENCE, NAMESPACE, Clock, ScriptedReviews, json_web_token, pod_token, pod_user
@@ -88,7 +89,7 @@ async def test_a_forged_token_is_asked_about_again_after_five_seconds() -> None:
     "user",
     [
         pytest.param(User("system:serviceaccount:team:default"), id="an account without a Pod"),
-        pytest.param(User("alice", extra=pod_user("one", "1-1").extra), id="no account"),
+        pytest.param(User("team:default", extra=pod_user("one", "1-1").extra), id="no account"),
         pytest.param(
             User("system:serviceaccount:elsewhere:default", extra=pod_user("one", "1-1").extra), id="of another namespace"
         ),
@@ -170,6 +171,25 @@ async def test_a_client_that_leaves_does_not_take_along_the_check_of_others() ->
     assert await staying == ONE
     assert leaving.cancelled()
     assert cluster.reviews.asked == [TOKEN]
+
+
+async def test_a_check_that_fails_when_everybody_has_left_disturbs_nobody() -> None:
+    cluster = Cluster()
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    cluster.reviews.hold()
+    leaving = asyncio.create_task(cluster.tokens.identify(TOKEN))
+    await cluster.reviews.arrivals(1)
+    (check,) = (task for task in asyncio.all_tasks() if task.get_name() == "token-review")
+    leaving.cancel()
+    cluster.reviews.away = True
+    cluster.reviews.release()
+    await asyncio.wait([leaving, check])
+    del check
+    gc.collect()
+    assert complaints == []
+    cluster.reviews.away = False
+    assert await cluster.tokens.identify(TOKEN) == ONE
 
 
 async def test_a_flood_of_forged_tokens_is_checked_a_few_at_a_time() -> None:

@@ -119,6 +119,18 @@ async def test_only_so_many_answers_are_remembered_the_newest(revoked_at: float)
     assert [len(truth.asked) for truth in truths.values()] == [2, 1, 1]
 
 
+async def test_an_answer_that_is_given_again_is_a_new_one() -> None:
+    clock = Clock()
+    verdicts: Verdicts[str] = Verdicts(clock, Limits(remembered=2))
+    truths = {key: Truth(clock) for key in (b"1", b"2", b"3")}
+    for key in (b"1", b"2"):
+        await verdicts.get(key, truths[key])
+    clock.now += YES
+    for key in (b"1", b"3", b"1"):
+        await verdicts.get(key, truths[key])
+    assert len(truths[b"1"].asked) == 2
+
+
 async def test_a_flood_of_no_pushes_out_no_yes() -> None:
     clock = Clock()
     verdicts: Verdicts[str] = Verdicts(clock, Limits(remembered=10))
