@@ -9,7 +9,8 @@ import pytest
 
 from tuning_operator.api.contract import ResultError
 from tuning_operator.engine.facts import Ended, Outcome
-from tuning_operator.runtime.local.outcome import ExitRecord, ended, last_lines, lost
+from tuning_operator.runtime.ends import last_lines
+from tuning_operator.runtime.local.outcome import ExitRecord, ended, lost
 
 LOG: Final = "epoch 1\n\nepoch 2\nValueError: negative loss\n"
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from tuning_operator.api.contract import EXIT_CONFIGURATION, EXIT_INTERRUPTED, ResultError, parse_result
-from tuning_operator.engine.facts import Ended, Outcome
+from tuning_operator.engine.facts import RESULT_INVALID, Ended, Outcome
+from tuning_operator.runtime.ends import completed, last_lines
 from tuning_operator.runtime.kubernetes import causes
 from tuning_operator.runtime.kubernetes.causes import StudyCause, WarningEvent
 from tuning_operator.runtime.kubernetes.views import Condition, Exit, JobView, PodView
-from tuning_operator.runtime.local.outcome import last_lines
 
 LOST_AFTER_SECONDS: Final = 120.0
 """After the end of its grace period a Pod that still runs is given up: its kubelet does not answer."""
@@ -118,15 +118,8 @@ def _with_result(case: _Case) -> Ended | None:
     try:
         result = parse_result(text)
     except ResultError as error:
-        return None if case.disturbed else case.ended(Outcome.FAILED, "ResultInvalid", _unreadable(case.pod, text, error))
-    return Ended(
-        outcome=Outcome.SUCCEEDED,
-        at=case.at,
-        reason="Completed",
-        message=result.message or "",
-        metrics=result.metrics,
-        pruned=result.pruned,
-    )
+        return None if case.disturbed else case.ended(Outcome.FAILED, RESULT_INVALID, _unreadable(case.pod, text, error))
+    return completed(result, case.at)
 
 
 def _unreadable(pod: PodView, text: str, error: ResultError) -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from tuning_operator.api.contract import EXIT_CONFIGURATION, EXIT_INTERRUPTED, Result, ResultError, parse_result
 from tuning_operator.engine.facts import RESULT_INVALID, Ended, Outcome
-
-_TAIL_LINES: Final = 5
-_TAIL_CHARACTERS: Final = 600
+from tuning_operator.runtime.ends import completed, last_lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,25 +64,12 @@ def lost(at: float) -> Ended:
     return Ended(outcome=Outcome.DISRUPTED, at=at, reason="Lost", message="its process is gone and left no record")
 
 
-def last_lines(log_tail: str) -> str:
-    """The last few lines that say something, for a message."""
-    lines = [line.strip() for line in log_tail.splitlines() if line.strip()]
-    return " | ".join(lines[-_TAIL_LINES:])[-_TAIL_CHARACTERS:]
-
-
 def _completed(record: ExitRecord, written: str | ResultError) -> Ended:
     try:
         result = _result(written)
     except ResultError as error:
         return Ended(outcome=Outcome.FAILED, at=record.ended_at, reason=RESULT_INVALID, message=str(error))
-    return Ended(
-        outcome=Outcome.SUCCEEDED,
-        at=record.ended_at,
-        reason="Completed",
-        message=result.message or "",
-        metrics=result.metrics,
-        pruned=result.pruned,
-    )
+    return completed(result, record.ended_at)
 
 
 def _result(written: str | ResultError) -> Result:
