@@ -126,7 +126,13 @@ class SimulatedWorld:
         self._observe(number, Observation(phase=Phase.ENDED, started_at=started, ended=ended))
 
     def vanish(self, number: int) -> None:
-        """The runtime loses an attempt without a trace."""
+        """The runtime loses an attempt without a trace.
+
+        If we were killed before its start was recorded, nobody can know that it ever ran: it does not count as started.
+        """
+        last = self.facts.trial(number).last
+        if last.started_at is None:
+            self.starts.remove((number, last.number))
         self._observe(number, None)
 
     def post(self, number: int, value: float) -> None:

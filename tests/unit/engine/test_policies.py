@@ -523,6 +523,15 @@ def test_an_attempt_that_ran_before_its_start_was_recorded_is_started_once_and_r
     assert world.starts == [(0, 0)]
 
 
+def test_an_attempt_that_nobody_recorded_or_remembers_is_started_as_if_for_the_first_time() -> None:
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 1}))
+    start = next(place for place, action in enumerate(world.decide()) if isinstance(action, StartAttempt))
+    world.round(crash_after=start)
+    world.vanish(0)
+    world.settle()
+    assert [t.last.number for t in world.running()] == [0], "still its first attempt, and one alone"
+
+
 def test_an_attempt_that_was_to_be_stopped_when_we_were_killed_is_asked_again() -> None:
     world = SimulatedWorld(spec=study_spec(trial={"timeout": "1m", "template": {"spec": {"containers": [{"name": "t"}]}}}))
     world.settle()
