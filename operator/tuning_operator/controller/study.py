@@ -218,13 +218,14 @@ class StudyController:
             attempt = trial.attempts[action.attempt]
             if attempt.posted is not self._seen.trial(action.trial).attempts[action.attempt].posted:
                 return False  # its result came in between, and decides otherwise
+            hours = summary.attempt_hours(replace(attempt, ended=action.ended), action.ended.at)
             await asyncio.to_thread(
                 self._parts.ledger.conclude,
                 action.trial,
                 action.attempt,
                 action.ended,
                 last_step=trial.last_step,
-                gpu_seconds=summary.attempt_hours(attempt, action.ended.at) * _SECONDS_PER_HOUR * self.spec.trial.gpus,
+                gpu_seconds=hours * _SECONDS_PER_HOUR * self.spec.trial.gpus,
                 tell=action.tell,
             )
             self._trials[action.trial] = concluded(self._trials[action.trial], action)

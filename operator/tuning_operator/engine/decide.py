@@ -12,6 +12,7 @@ from tuning_operator.engine.policies import (
     baseline,
     conclude,
     expiry,
+    mend,
     pruning,
     release,
     resume,
@@ -33,6 +34,8 @@ POLICIES: Final[tuple[Policy, ...]] = (
     verdict.policy,
     # After the verdict, or while suspended, what runs is stopped and what waits is told.
     stop.policy,
+    # What is held up by a mistake in the spec starts anew once the spec has been edited.
+    mend.policy,
     # An attempt over its time limit is stopped.
     timeout.policy,
     # A trial that is hopeless by its reports is stopped.

@@ -58,11 +58,18 @@ class StopReason(StrEnum):
     PRUNED = "pruned"
     TIMEOUT = "timeout"
     SUSPENDED = "suspended"
+    SPEC_CHANGED = "spec-changed"
     STUDY_ENDED = "study-ended"
 
 
 SUSPENDED: Final = "Suspended"
 """`Ended.reason` of an attempt stopped because its study was suspended: a disruption that nobody counts."""
+
+SPEC_CHANGED: Final = "SpecChanged"
+"""`Ended.reason` of an attempt that could not run under the spec of its time, and starts anew under a mended one."""
+
+NOT_COUNTED: Final = frozenset((SUSPENDED, SPEC_CHANGED))
+"""Reasons of disruptions that people asked for: they say nothing about the trial, nor about the cluster."""
 
 STUDY_ENDED: Final = "StudyEnded"
 """`reason` of an attempt, and of its trial, stopped because the study ended first: not a failure of its own."""
@@ -90,6 +97,18 @@ class Ended:
     message: str = ""
     metrics: Mapping[str, float] = field(default_factory=_nothing)
     pruned: bool = False  # the container says that it stopped itself as pruned
+    placed_at: float | None = None  # when it got its place, GPUs included; None: it never had one
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyCause:
+    """What keeps trials from running, and is not their fault: it concerns the study."""
+
+    reason: str  # CamelCase, of a bounded set
+    message: str
+    object: str = ""  # what to mend, such as Secret/registry
+    passing: bool = False  # may end by itself once other Pods end: worth saying only while no trial of the study runs
+    since: float | None = None  # when the cluster began to say so, where it says that
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +120,7 @@ class Observation:
     stopping: bool = False
     ended: Ended | None = None  # set exactly when phase is ENDED
     released: bool = False  # nothing is kept of it any more
+    held_up: bool = False  # by a `StudyCause`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +230,9 @@ class StudyFacts:
     verdict: Verdict | None = None
     exhausted: bool = False  # the sampler has no further configuration
     expired: bool = False  # its deletion has been asked for
+    deleted: bool = False  # its object is gone
+    causes: tuple[StudyCause, ...] = ()  # what keeps it from starting anything new
+    share: int | None = None  # most attempts that it may hold, as other studies leave room; None: no such limit
 
     def trial(self, number: int) -> Trial:
         """The trial of that number; numbers are positions."""
@@ -245,8 +268,11 @@ class StudyFacts:
 
     @property
     def free_slots(self) -> int:
-        """How many more attempts may run now."""
-        return max(0, self.spec.budget.parallelism - len(self.live))
+        """How many more attempts may run now. What would keep a further one from running keeps it from being claimed."""
+        if self.causes:
+            return 0
+        most = self.spec.budget.parallelism if self.share is None else min(self.spec.budget.parallelism, self.share)
+        return max(0, most - len(self.live))
 
     @property
     def finished_at(self) -> float | None:

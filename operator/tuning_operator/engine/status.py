@@ -23,7 +23,17 @@ from tuning_operator.api.status import (
 )
 from tuning_operator.engine import facts as f
 from tuning_operator.engine import summary
-from tuning_operator.engine.facts import STUDY_ENDED, Outcome, Role, SamplerChoice, StudyFacts, Trial, TrialState
+from tuning_operator.engine.facts import (
+    NOT_COUNTED,
+    STUDY_ENDED,
+    Outcome,
+    Role,
+    SamplerChoice,
+    StudyCause,
+    StudyFacts,
+    Trial,
+    TrialState,
+)
 
 _TOP = 5
 _MESSAGE_LIMIT = 2048
@@ -82,7 +92,7 @@ def _states(facts: StudyFacts) -> Mapping[ConditionType, _State]:
     """Every condition of the API, in its order: who waits and who alerts reads these, not the phase."""
     verdict, done = facts.verdict, facts.finished_at is not None
     suspended = facts.spec.suspend and verdict is None
-    stalled = facts.stalled if verdict is None else None
+    stalled = _why_stalled(facts, done=done)
     succeeded = done and verdict is not None and verdict.succeeded
     reason, message = (verdict.reason, verdict.message) if verdict and done else ("NotFinished", "")
     return {
@@ -92,8 +102,8 @@ def _states(facts: StudyFacts) -> Mapping[ConditionType, _State]:
         else _State("False", "StudySucceeded" if done else reason),
         "Finished": _State(_bool(done), reason, message),
         "Suspended": _State(_bool(suspended), "SuspendedByUser" if suspended else "NotSuspended"),
-        "Reconciling": _State(_bool(not (done or suspended or stalled)), _progress_reason(facts, done=done)),
-        "Stalled": _why_stalled(stalled),
+        "Reconciling": _progress(facts, done=done, idle=done or suspended or stalled.status == "True"),
+        "Stalled": stalled,
     }
 
 
@@ -102,18 +112,30 @@ def _bool(value: object) -> Literal["True", "False"]:
     return "True" if value else "False"
 
 
-def _why_stalled(trial: Trial | None) -> _State:
-    if trial is None or trial.last.ended is None:
-        return _State("False", "NotStalled")
-    return _State("True", trial.last.ended.reason, f"trial {trial.number}: {trial.last.ended.message}")
-
-
-def _progress_reason(facts: StudyFacts, *, done: bool) -> str:
-    if done:
-        return "Finished"
+def _why_stalled(facts: StudyFacts, *, done: bool) -> _State:
+    """What a person must do something about. A failed study is such a thing too: tools that roll out manifests look here."""
     if facts.verdict is not None:
-        return "StoppingTrials"
-    return "Searching" if summary.baseline_done(facts) else "RunningBaseline"
+        failed = done and not facts.verdict.succeeded
+        return _State("True", "StudyFailed", facts.verdict.message) if failed else _State("False", "NotStalled")
+    if (trial := facts.stalled) is not None and trial.last.ended is not None:
+        return _State("True", trial.last.ended.reason, f"trial {trial.number}: {trial.last.ended.message}")
+    cause = next((cause for cause in facts.causes if not cause.passing), None)
+    return _State("True", cause.reason, _said(cause)) if cause else _State("False", "NotStalled")
+
+
+def _progress(facts: StudyFacts, *, done: bool, idle: bool) -> _State:
+    """How far it is, or for what it waits that will pass by itself."""
+    if done:
+        return _State("False", "Finished")
+    if facts.verdict is not None:
+        return _State("True", "StoppingTrials")
+    if not idle and facts.causes:
+        return _State("True", facts.causes[0].reason, _said(facts.causes[0]))
+    return _State(_bool(not idle), "Searching" if summary.baseline_done(facts) else "RunningBaseline")
+
+
+def _said(cause: StudyCause) -> str:
+    return f"{cause.object}: {cause.message}" if cause.object else cause.message
 
 
 def _condition(
@@ -153,7 +175,7 @@ def _runs(trial: Trial) -> bool:
 
 def _disruptions(trials: Iterable[Trial]) -> int:
     ends = [attempt.ended for trial in trials for attempt in trial.attempts if attempt.ended]
-    return sum(ended.outcome is Outcome.DISRUPTED for ended in ends)
+    return sum(ended.outcome is Outcome.DISRUPTED and ended.reason not in NOT_COUNTED for ended in ends)
 
 
 def _best(trial: Trial) -> BestTrial:

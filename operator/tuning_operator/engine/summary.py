@@ -56,11 +56,14 @@ def failed_by_itself(trial: Trial) -> bool:
 
 def attempt_hours(attempt: Attempt, now: float) -> float:
     """Hours the attempt has held its place: from its start to its end, or until now. Waiting for one is none."""
-    started = attempt.observed.started_at if attempt.observed else attempt.started_at
-    if started is None:
-        return 0.0
-    end = attempt.ended or (attempt.observed.ended if attempt.observed else None)
-    return max(0.0, (end.at if end else now) - started) / _HOUR
+    seen = attempt.observed
+    if attempt.ended:
+        started, ended = attempt.ended.placed_at, attempt.ended.at
+    elif seen:
+        started, ended = seen.started_at, seen.ended.at if seen.ended else now
+    else:
+        started, ended = attempt.started_at, now
+    return 0.0 if started is None else max(0.0, ended - started) / _HOUR
 
 
 def trial_hours(facts: StudyFacts, now: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from tuning_operator.engine.facts import Observation
+from tuning_operator.engine.facts import Observation, StudyCause
 
 
 class RuntimeUnavailableError(Exception):
@@ -34,6 +34,10 @@ class Runtime(Protocol):
 
     def observe(self) -> Mapping[AttemptKey, Observation]:
         """Every attempt that it knows and has not released. No I/O."""
+        ...
+
+    def causes(self) -> tuple[StudyCause, ...]:
+        """What keeps trials from running, each thing once. No I/O."""
         ...
 
     async def start(self, launch: Launch) -> None:

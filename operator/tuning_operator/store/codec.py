@@ -31,6 +31,7 @@ def ended_to_json(ended: Ended) -> str:
             "message": ended.message,
             "metrics": dict(ended.metrics),
             "pruned": ended.pruned,
+            "placed_at": ended.placed_at,
         }
     )
 

@@ -19,10 +19,9 @@ from tests.support.kubernetes import ApiServer
 from tests.unit.api.manifests import good
 
 from tuning_operator.api.study import TrialTemplate
-from tuning_operator.engine.facts import Observation, Outcome, Phase
+from tuning_operator.engine.facts import Observation, Outcome, Phase, StudyCause
 from tuning_operator.runtime.kubernetes import client as client_module
 from tuning_operator.runtime.kubernetes.cache import ClusterCache, Kind, Sight
-from tuning_operator.runtime.kubernetes.causes import StudyCause
 from tuning_operator.runtime.kubernetes.client import KubernetesApi
 from tuning_operator.runtime.kubernetes.job import StudyRef, job_name
 from tuning_operator.runtime.kubernetes.names import STUDY_UID_LABEL

@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 from tests.unit.kubernetes.objects import NOON, condition, failed_job, job, pod, running, terminated, waiting
 
-from tuning_operator.engine.facts import Ended, Outcome
-from tuning_operator.runtime.kubernetes.causes import StudyCause, WarningEvent
+from tuning_operator.engine.facts import Ended, Outcome, StudyCause
+from tuning_operator.runtime.kubernetes.causes import WarningEvent
 from tuning_operator.runtime.kubernetes.outcome import LOST_AFTER_SECONDS, outcome
 from tuning_operator.runtime.kubernetes.views import job_view, pod_view
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 from tuning_operator.engine.actions import ConcludeAttempt
 from tuning_operator.engine.facts import (
     RESULT_INVALID,
+    SPEC_CHANGED,
     STUDY_ENDED,
     SUSPENDED,
     Attempt,
     Ended,
     Outcome,
-    Phase,
     StopReason,
     StudyFacts,
     Trial,
@@ -25,6 +25,7 @@ _STOPPED_AS: dict[StopReason, tuple[Outcome, str, str]] = {
     StopReason.PRUNED: (Outcome.PRUNED, "Pruned", ""),
     StopReason.TIMEOUT: (Outcome.INFEASIBLE, "TimedOut", "stopped at spec.trial.timeout"),
     StopReason.SUSPENDED: (Outcome.DISRUPTED, SUSPENDED, "stopped while the study is suspended"),
+    StopReason.SPEC_CHANGED: (Outcome.DISRUPTED, SPEC_CHANGED, "stopped to start anew under the mended spec"),
     StopReason.STUDY_ENDED: (Outcome.STOPPED, STUDY_ENDED, "stopped because the study ended"),
 }
 
@@ -44,11 +45,15 @@ def policy(facts: StudyFacts, now: float) -> Iterator[ConcludeAttempt]:
 
 
 def _seen_end(attempt: Attempt, now: float) -> Ended | None:
-    if attempt.observed is None:
+    seen = attempt.observed
+    if seen is None:
         # The runtime accepted it once and knows nothing of it now: deleted by hand, or its node is gone.
-        gone = Ended(outcome=Outcome.DISRUPTED, at=now, reason="Vanished", message="the runtime no longer knows it")
-        return gone if attempt.started_at is not None else None
-    return attempt.observed.ended if attempt.observed.phase is Phase.ENDED else None
+        if attempt.started_at is None:
+            return None
+        gone = "the runtime no longer knows it"
+        # When it got its place went with it: the acceptance is the nearest that is known.
+        return Ended(outcome=Outcome.DISRUPTED, at=now, reason="Vanished", message=gone, placed_at=attempt.started_at)
+    return replace(seen.ended, placed_at=seen.started_at) if seen.ended is not None else None
 
 
 def settle(attempt: Attempt, ended: Ended, *, metric: str) -> Ended:

@@ -7,7 +7,7 @@ from typing import Final
 
 from tuning_operator.api.study import StudySpec
 from tuning_operator.engine.actions import Tell
-from tuning_operator.engine.facts import SUSPENDED, Ended, Outcome, Trial, TrialState
+from tuning_operator.engine.facts import NOT_COUNTED, Ended, Outcome, Trial, TrialState
 
 MAX_FRUITLESS_DISRUPTIONS: Final = 5
 """Disruptions in a row without a new report before a trial is given up: it may be what disrupts its node."""
@@ -39,7 +39,7 @@ def _failures(trial: Trial) -> int:
 
 
 def _given_up(trial: Trial, ended: Ended) -> bool:
-    return ended.reason != SUSPENDED and fruitless_disruptions(trial) + 1 >= MAX_FRUITLESS_DISRUPTIONS
+    return ended.reason not in NOT_COUNTED and fruitless_disruptions(trial) + 1 >= MAX_FRUITLESS_DISRUPTIONS
 
 
 def fruitless_disruptions(trial: Trial) -> int:
@@ -50,7 +50,7 @@ def fruitless_disruptions(trial: Trial) -> int:
             continue  # the newest one, about to be recorded
         if attempt.ended.outcome is not Outcome.DISRUPTED or attempt.last_step < trial.last_step:
             break
-        if attempt.ended.reason != SUSPENDED:
+        if attempt.ended.reason not in NOT_COUNTED:
             count += 1
     return count
 

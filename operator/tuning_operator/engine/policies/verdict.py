@@ -24,6 +24,13 @@ def policy(facts: StudyFacts, now: float) -> Iterator[DecideEnd]:
             return
 
 
+def deleted(facts: StudyFacts, now: float) -> Verdict | None:
+    """Nobody wants its result any more."""
+    if not facts.deleted:
+        return None
+    return Verdict(succeeded=False, reason="Deleted", message="its TuningStudy was deleted before it ended", at=now)
+
+
 def baseline_failed(facts: StudyFacts, now: float) -> Verdict | None:
     """Not one run of the defaults gave a value: what is searched around them cannot be compared with anything."""
     repeats = facts.spec.baseline.repeats
@@ -107,6 +114,7 @@ def _how(trial: Trial) -> str:
 
 
 RULES: Final[tuple[Rule, ...]] = (
+    deleted,
     baseline_failed,
     target_reached,
     too_many_failed,

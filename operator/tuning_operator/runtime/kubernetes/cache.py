@@ -13,8 +13,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from tuning_operator.engine.facts import Ended, Observation, Phase
-from tuning_operator.runtime.kubernetes.causes import StudyCause, WarningEvent
+from tuning_operator.engine.facts import Ended, Observation, Phase, StudyCause
+from tuning_operator.runtime.kubernetes.causes import WarningEvent
 from tuning_operator.runtime.kubernetes.outcome import LOST_AFTER_SECONDS, outcome
 from tuning_operator.runtime.kubernetes.views import JobView, PodView, StudyKey, job_view, pod_view
 from tuning_operator.runtime.protocol import AttemptKey
@@ -232,6 +232,7 @@ class ClusterCache:
             started_at=placed_at,
             stopping=asked or any(view is not None and view.deletion is not None for view in (job, pod)),
             ended=ended,
+            held_up=isinstance(found, StudyCause),
         )
         cause = found if isinstance(found, StudyCause) else None
         leaving = pod.deletion if pod and not ended else None

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tuning_operator.engine.facts import StudyCause
 from tuning_operator.runtime.kubernetes.views import ContainerView, PodView
 
 _HTTP_BAD_REQUEST: Final = 400
@@ -20,17 +21,6 @@ _HTTP_SERVER_ERROR: Final = 500
 _MESSAGE_LIMIT: Final = 1000
 _REFUSED: Final = "Refused"
 _INVALID: Final = "ContainerConfigInvalid"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyCause:
-    """Why no trial of the study can run."""
-
-    reason: str  # CamelCase, of a bounded set
-    message: str
-    object: str = ""  # what to mend, such as Secret/registry
-    passing: bool = False  # may end by itself once other Pods end: worth saying only while no trial of the study runs
-    since: float | None = None  # when the cluster began to say so, where it says that
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from tuning_operator.api.contract import EXIT_CONFIGURATION, EXIT_INTERRUPTED, ResultError, parse_result
-from tuning_operator.engine.facts import RESULT_INVALID, Ended, Outcome
+from tuning_operator.engine.facts import RESULT_INVALID, Ended, Outcome, StudyCause
 from tuning_operator.runtime.ends import completed, last_lines
 from tuning_operator.runtime.kubernetes import causes
-from tuning_operator.runtime.kubernetes.causes import StudyCause, WarningEvent
+from tuning_operator.runtime.kubernetes.causes import WarningEvent
 from tuning_operator.runtime.kubernetes.views import Condition, Exit, JobView, PodView
 
 LOST_AFTER_SECONDS: Final = 120.0

@@ -7,10 +7,9 @@ from typing import Any, Final
 
 from tuning_operator.api.problems import ManifestError
 from tuning_operator.api.study import TrialTemplate
-from tuning_operator.engine.facts import Observation, Phase
+from tuning_operator.engine.facts import Observation, Phase, StudyCause
 from tuning_operator.runtime.kubernetes import causes, events
 from tuning_operator.runtime.kubernetes.cache import ClusterCache, Kind, Sight
-from tuning_operator.runtime.kubernetes.causes import StudyCause
 from tuning_operator.runtime.kubernetes.client import (
     ApiUnavailableError,
     ConflictError,

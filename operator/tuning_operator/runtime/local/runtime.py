@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tuning_operator.api.contract import Places, ResultError
-from tuning_operator.engine.facts import Observation, Phase
+from tuning_operator.engine.facts import Observation, Phase, StudyCause
 from tuning_operator.runtime.local import shim
 from tuning_operator.runtime.local.command import LocalCommand
 from tuning_operator.runtime.local.files import AttemptFiles, StudyFiles
@@ -122,6 +122,10 @@ class LocalRuntime:
     def observe(self) -> Mapping[AttemptKey, Observation]:
         """Every attempt that it knows and has not released."""
         return self._observed
+
+    def causes(self) -> tuple[StudyCause, ...]:
+        """None: what a machine has no room for ends as a failure."""
+        return ()
 
     async def start(self, launch: Launch) -> None:
         """Run an attempt under a shim.
