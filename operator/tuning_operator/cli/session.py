@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from tuning_operator.api.changes import frozen_changes
 from tuning_operator.api.problems import ManifestError, Problem
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import StudySpec, TuningStudy
 from tuning_operator.cli.directory import StudyDirectory, local_identity
 from tuning_operator.controller.desk import StudyDesk
 from tuning_operator.controller.loop import run_until_at_rest
+from tuning_operator.controller.specs import refused_changes, settle
 from tuning_operator.controller.study import Parts, StudyController
-from tuning_operator.engine.facts import Role, SamplerChoice, StudyFacts, Trial
+from tuning_operator.engine.facts import Role, SamplerChoice, StudyFacts
 from tuning_operator.gateway.desk import AttemptRef
 from tuning_operator.gateway.server import Gateway
 from tuning_operator.gateway.tokens import LocalTokens
 from tuning_operator.runtime.local.command import local_command
 from tuning_operator.runtime.local.runtime import Credentials, LocalRuntime, Place
 from tuning_operator.runtime.protocol import AttemptKey
-from tuning_operator.search.auto import choose
 from tuning_operator.search.pool import SearchPool
 from tuning_operator.store.database import Database
 from tuning_operator.store.identity import StudyIdentity
@@ -199,25 +198,10 @@ def _note(spec: StudySpec, stored: StoredStudy, directory: StudyDirectory) -> st
 def _settle_spec(ledger: Ledger, stored: StoredStudy, spec: StudySpec) -> SamplerChoice:
     """Refuse changes of what is frozen, store the spec of this run, and resolve the sampler once."""
     before = StudySpec.model_validate_json(stored.spec_json)
-    changes = _refused_changes(before, spec, stored.trials)
+    changes = refused_changes(before, spec, stored.trials)
     if changes:
         raise ManifestError([Problem("", change) for change in changes])
-    if before != spec:
-        ledger.save_spec(spec.model_dump_json())
-    if stored.choice is not None:
-        return stored.choice
-    choice = choose(spec)
-    ledger.save_choice(choice)
-    return choice
-
-
-def _refused_changes(before: StudySpec, spec: StudySpec, trials: Sequence[Trial]) -> tuple[str, ...]:
-    """Changes that would mix what cannot be compared. A container that gave no result yet may still be mended."""
-    if not trials:
-        return ()
-    if not any(trial.finished for trial in trials):
-        spec = spec.model_copy(update={"trial": before.trial})
-    return frozen_changes(before, spec)
+    return settle(ledger, before, spec, choice=stored.choice, trials=stored.trials)
 
 
 def _with_parallelism(spec: StudySpec, parallelism: int | None) -> StudySpec:

@@ -50,6 +50,10 @@ class StudyDesk:
         """Take reports and results for this study from now on."""
         self._studies[key] = study
 
+    def close_study(self, key: str) -> None:
+        """Take nothing for this study any more: it has ended, or is no longer ours."""
+        self._studies.pop(key, None)
+
     # Desk
 
     def describe(self, ref: AttemptRef) -> TrialCard | None:
@@ -114,7 +118,8 @@ class StudyDesk:
             by_study[report.ref.study].append(point)
         try:
             for key, points in by_study.items():
-                await self._studies[key].store_reports(points)
+                if (study := self._studies.get(key)) is not None:
+                    await study.store_reports(points)
         except DatabaseUnavailableError as error:
             raise Unavailable(str(error)) from error
 

@@ -13,9 +13,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from tuning_operator.api.contract import Result, environment
+from tuning_operator.api.parameters import defaults
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import StudySpec
 from tuning_operator.controller.backoff import backoffs
+from tuning_operator.controller.shares import NoLimit, Share
 from tuning_operator.engine import summary
 from tuning_operator.engine.actions import (
     Action,
@@ -32,7 +34,7 @@ from tuning_operator.engine.actions import (
 )
 from tuning_operator.engine.after import concluded, new_attempt, new_trial, told
 from tuning_operator.engine.decide import POLICIES, decide
-from tuning_operator.engine.facts import Attempt, Role, SamplerChoice, StudyFacts, Trial, Verdict
+from tuning_operator.engine.facts import Attempt, Role, SamplerChoice, StudyCause, StudyFacts, Trial, Verdict
 from tuning_operator.engine.policies import search
 from tuning_operator.engine.status import project
 from tuning_operator.runtime.protocol import AttemptKey, Launch, Runtime
@@ -59,6 +61,7 @@ class Parts:
     clock: Callable[[], float]  # seconds since the epoch
     write_reports: Callable[[], Awaitable[None]]  # returns once every report taken so far is in the database
     expire: Callable[[], Awaitable[None]]  # deletes the study object after its time to live
+    share: Share = NoLimit()  # noqa: RUF009 - it has no state
 
 
 class StudyController:
@@ -85,6 +88,8 @@ class StudyController:
         self.spec = spec
         self.generation = generation
         self.choice = choice
+        self.deleted = False  # its object is gone
+        self.causes: tuple[StudyCause, ...] = ()  # what keeps it from going on, besides what the runtime says
         self._parts = parts
         self._verdict: Verdict | None = None
         self._expired = False
@@ -116,6 +121,9 @@ class StudyController:
             verdict=self._verdict,
             exhausted=self._exhausted,
             expired=self._expired,
+            deleted=self.deleted,
+            causes=(*self.causes, *self._parts.runtime.causes()),
+            share=self._parts.share.most(self.spec.budget.parallelism),
         )
 
     def status(self, facts: StudyFacts, previous: StudyStatus | None = None) -> StudyStatus:
@@ -144,11 +152,17 @@ class StudyController:
         self._seen = facts = self.facts()
         asking = self._parts.clock() >= self._ask_again_at
         actions = decide(facts, self._parts.clock(), policies=POLICIES if asking else WITHOUT_SEARCH)
-        for action in actions:
-            _log.debug("%s: %s", self.name, action)
-            # The rest was decided for a spec that is none any more, or on facts that do not hold.
-            if not await self._carry_out(action) or self.spec is not facts.spec:
-                break
+        claims = sum(isinstance(action, ClaimTrial | AskTrial | ClaimAttempt) for action in actions)
+        # At once, before another study counts the same places as free.
+        self._parts.share.hold(len(facts.live) + claims)
+        try:
+            for action in actions:
+                _log.debug("%s: %s", self.name, action)
+                # The rest was decided for a spec that is none any more, or on facts that do not hold.
+                if not await self._carry_out(action) or self.spec is not facts.spec:
+                    break
+        finally:
+            self._parts.share.hold(sum(trial.last.live for trial in self._trials if not trial.finished))
         return bool(actions)
 
     async def _carry_out(self, action: Action) -> bool:
@@ -248,6 +262,23 @@ class StudyController:
     async def _expire(self, _action: ExpireStudy) -> None:
         await self._parts.expire()
         self._expired = True
+
+    def amend(self, spec: StudySpec, generation: int, choice: SamplerChoice) -> None:
+        """Go on under another spec, which has been settled; a round under way ends after its action."""
+        self.spec = spec
+        self.generation = generation
+        self.choice = choice
+        self._problem = problem_of(self._parts.ledger.study_name, spec, choice.sampler)
+
+    def rehearsal(self) -> Launch:
+        """What the first attempt would be told, with the defaults: to ask a runtime whether it would run."""
+        values = defaults(self.spec.parameters)
+        return self._launch(new_trial(self.facts(), 0, role=Role.BASELINE, parameters=values, now=self._parts.clock()), 0)
+
+    @property
+    def ask_again_at(self) -> float | None:
+        """When the search is asked again after it gave no answer; None when it gave one."""
+        return self._ask_again_at if self.trouble else None
 
     def suspend(self) -> None:
         """Want every trial stopped and none started, as with spec.suspend."""

@@ -67,6 +67,26 @@ def project(
     )
 
 
+def project_refused(cause: StudyCause, now: float, *, generation: int, previous: StudyStatus | None = None) -> StudyStatus:
+    """The status of a study that cannot begin: of its spec nothing can be said but what is wrong with it.
+
+    Args:
+        cause: what is wrong.
+        now: seconds since the epoch.
+        generation: of the spec that was looked at.
+        previous: the status before.
+    """
+    states: Mapping[ConditionType, _State] = {
+        "Succeeded": _State("False", "NotFinished"),
+        "Failed": _State("False", "NotFinished"),
+        "Finished": _State("False", "NotFinished"),
+        "Suspended": _State("False", "NotSuspended"),
+        "Reconciling": _State("False", cause.reason),
+        "Stalled": _State("True", cause.reason, _said(cause)),
+    }
+    return StudyStatus(observed_generation=generation, conditions=_all(states, generation, now, previous))
+
+
 def phase(facts: StudyFacts) -> Phase:
     """Where the study is, in one word."""
     if facts.finished_at is not None and facts.verdict is not None:
@@ -84,8 +104,14 @@ class _State:
 
 
 def _conditions(facts: StudyFacts, now: float, previous: StudyStatus | None) -> tuple[StatusCondition, ...]:
+    return _all(_states(facts), facts.generation, now, previous)
+
+
+def _all(
+    states: Mapping[ConditionType, _State], generation: int, now: float, previous: StudyStatus | None
+) -> tuple[StatusCondition, ...]:
     before = {condition.type: condition for condition in previous.conditions} if previous else {}
-    return tuple(_condition(kind, state, before.get(kind), facts.generation, now=now) for kind, state in _states(facts).items())
+    return tuple(_condition(kind, state, before.get(kind), generation, now=now) for kind, state in states.items())
 
 
 def _states(facts: StudyFacts) -> Mapping[ConditionType, _State]:
@@ -202,14 +228,14 @@ def _usage(facts: StudyFacts, now: float) -> Usage:
 
 def _estimated_completion(facts: StudyFacts, now: float) -> datetime | None:
     """Remaining trials in waves of the parallelism, each as long as the mean finished trial."""
-    if facts.verdict is not None or facts.spec.suspend or facts.stalled:
+    if facts.halted or facts.causes or not facts.slots:
         return None
     lengths = [t.finished_at - t.claimed_at for t in facts.trials if t.finished_at is not None]
     if not lengths:
         return None
     spec = facts.spec
     left = spec.budget.max_trials + spec.baseline.repeats - len(lengths)
-    waves = math.ceil(max(left, 0) / spec.budget.parallelism)
+    waves = math.ceil(max(left, 0) / facts.slots)
     return _when(now + waves * statistics.fmean(lengths))
 
 

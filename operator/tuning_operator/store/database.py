@@ -14,7 +14,7 @@ from tuning_operator.store.ledger import Ledger
 from tuning_operator.store.loader import load_study, read_events
 from tuning_operator.store.records import Event, StoredStudy, StudySummary
 from tuning_operator.store.rows import AnyRow, forget_deleted_studies
-from tuning_operator.store.tables import studies
+from tuning_operator.store.tables import studies, trials
 from tuning_operator.store.versions import missing_file, require_current
 
 
@@ -52,6 +52,11 @@ class Database:
         """Close the connections; ledgers of this database open new ones when they are used again."""
         self._connections.dispose()
 
+    def ping(self) -> None:
+        """Ask for nothing, to learn whether it answers."""
+        with self._connections.reading() as connection:
+            connection.execute(sa.select(sa.literal(1)))
+
     def adopt(self, identity: StudyIdentity, *, spec_json: str, direction: str, now: float) -> Ledger:
         """Create the study, or take over the one that is there; then its former owner can write no more.
 
@@ -78,6 +83,19 @@ class Database:
         """All studies, oldest first."""
         with self._connections.reading() as connection:
             return tuple(_summary(row) for row in connection.execute(sa.select(studies).order_by(studies.c.study_id)))
+
+    def unfinished(self, cluster: str) -> tuple[StudyIdentity, ...]:
+        """Studies of a cluster that have not ended, or of whose trials one is not told."""
+        untold = sa.exists().where(trials.c.study_id == studies.c.study_id, trials.c.told_json.is_(None))
+        open_ones = sa.select(studies).where(studies.c.cluster == cluster, sa.or_(studies.c.verdict_json.is_(None), untold))
+        with self._connections.reading() as connection:
+            return tuple(_summary(row).identity for row in connection.execute(open_ones.order_by(studies.c.study_id)))
+
+    def named(self, cluster: str, namespace: str, name: str) -> tuple[StudySummary, ...]:
+        """The studies that have had this name in a cluster, oldest first."""
+        query = sa.select(studies).where(studies.c.cluster == cluster, studies.c.namespace == namespace, studies.c.name == name)
+        with self._connections.reading() as connection:
+            return tuple(_summary(row) for row in connection.execute(query.order_by(studies.c.study_id)))
 
     def find(self, identity: StudyIdentity) -> StudySummary | None:
         """The study in a few words, or None when there is none."""

@@ -65,11 +65,15 @@ class Ledger:
             self._update_study(connection, spec_json=spec_json)
 
     def save_choice(self, choice: SamplerChoice) -> None:
-        """Record the sampler in use, once.
+        """Record the sampler in use. From the first trial on it stands.
 
         Raises:
             ConflictError: another one is recorded.
         """
+        with self._transaction() as connection:
+            if rows.newest_trial(connection, self._study_id) is None:
+                self._update_study(connection, choice_json=codec.choice_to_json(choice))
+                return
         self._record_once(studies.c.choice_json, codec.choice_to_json(choice))
 
     def decide_end(self, verdict: Verdict) -> None:

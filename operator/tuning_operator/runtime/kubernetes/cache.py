@@ -197,6 +197,22 @@ class ClusterCache:
         """When an observation may change without an event."""
         return min((sight.again_at for sight in self.sights(study, now).values() if sight.again_at is not None), default=None)
 
+    def holder(self, namespace: str, pod_uid: str) -> Place | None:
+        """The attempt that a Pod runs, by the Job that controls it; None for any other Pod, whatever its labels say."""
+        pod = self._pods.by_uid.get(pod_uid)
+        job = self._jobs.by_uid.get(pod.job_uid) if pod is not None else None
+        if pod is None or job is None or _place(pod) != _place(job) or pod.identity.study.namespace != namespace:
+            return None
+        return _place(job)
+
+    def live(self, now: float) -> dict[StudyKey, int]:
+        """How many attempts of each study have not ended, as far as the cluster knows."""
+        counts = {}
+        for study in self.studies():
+            observed = self.observe(study, now).values()
+            counts[study] = sum(observation.phase is not Phase.ENDED for observation in observed)
+        return counts
+
     def studies(self) -> frozenset[StudyKey]:
         """Every study of which there is an object: one that is gone itself has left them behind."""
         return frozenset(study for shelf in (self._jobs, self._pods) for study, _ in shelf.by_attempt)

@@ -91,15 +91,15 @@ class KubernetesApi:
     async def create_job(self, job: Mapping[str, Any], *, dry_run: bool = False) -> Document:
         """Create a Job, or only go through every check. Returns it as the server keeps it."""
         query = [("dryRun", "All")] if dry_run else []
-        return await self._request("POST", _path(Kind.JOB, job["metadata"]["namespace"]), query=query, body=job)
+        return await self.request("POST", _path(Kind.JOB, job["metadata"]["namespace"]), query=query, body=job)
 
     async def read_job(self, namespace: str, name: str) -> Document:
         """A Job as it is now."""
-        return await self._request("GET", _path(Kind.JOB, namespace, name))
+        return await self.request("GET", _path(Kind.JOB, namespace, name))
 
     async def patch_job(self, namespace: str, name: str, patch: Mapping[str, Any]) -> Document:
         """A Job after a merge patch (RFC 7386); another Job of that name refuses a patch that has metadata.uid."""
-        return await self._request("PATCH", _path(Kind.JOB, namespace, name), body=patch, content_type=_MERGE_PATCH)
+        return await self.request("PATCH", _path(Kind.JOB, namespace, name), body=patch, content_type=_MERGE_PATCH)
 
     async def delete(
         self, kind: Kind, namespace: str, name: str, *, uid: str, grace: int | None = None, propagation: str | None = None
@@ -119,24 +119,25 @@ class KubernetesApi:
         """
         options = {"preconditions": {"uid": uid}, "gracePeriodSeconds": grace, "propagationPolicy": propagation}
         body = {key: value for key, value in options.items() if value is not None}
-        return await self._request("DELETE", _path(kind, namespace, name), body=body)
+        return await self.request("DELETE", _path(kind, namespace, name), body=body)
 
     async def list_all(self, kind: Kind, namespace: str | None, *, labels: str) -> Listing:
         """Every object of a kind in a namespace, or in all of them, that a label selector finds."""
-        return await self._list(_path(kind, namespace), [("labelSelector", labels)])
+        return await self.list_pages(_path(kind, namespace), [("labelSelector", labels)])
 
     async def list_warnings(self, namespace: str | None) -> Sequence[Document]:
         """Events of type Warning in a namespace, or in all of them. They carry no labels: they are about anything."""
-        return (await self._list(_events_path(namespace), [("fieldSelector", "type=Warning")])).items
+        return (await self.list_pages(_events_path(namespace), [("fieldSelector", "type=Warning")])).items
 
-    async def _list(self, path: str, query: Sequence[tuple[str, str]]) -> Listing:
+    async def list_pages(self, path: str, query: Sequence[tuple[str, str]] = ()) -> Listing:
+        """Every object of a collection, page by page."""
         items: list[Document] = []
         following = ""
         while True:
             # All pages are as of the version of the first.
             more = [("continue", following)] if following else []
             try:
-                page = await self._request("GET", path, query=[*query, ("limit", str(_PAGE)), *more])
+                page = await self.request("GET", path, query=[*query, ("limit", str(_PAGE)), *more])
             except RequestRefusedError as error:
                 if error.reason != "Expired":
                     raise
@@ -146,7 +147,7 @@ class KubernetesApi:
             if not following:
                 return Listing(items=items, version=int(page["metadata"]["resourceVersion"]))
 
-    async def _request(
+    async def request(
         self,
         method: str,
         path: str,
@@ -155,6 +156,7 @@ class KubernetesApi:
         body: Mapping[str, Any] | None = None,
         content_type: str = "application/json",
     ) -> Document:
+        """A request to a path of the API. Returns the JSON object of the answer."""
         headers = {"Accept": "application/json", "Content-Type": content_type}
         try:
             request = await self._client.param_serialize(
@@ -198,13 +200,14 @@ def _document(text: str) -> Document | None:
 
 def _path(kind: Kind, namespace: str | None, name: str | None = None) -> str:
     group, plural = _COLLECTIONS[kind]
-    return _of(group, plural, namespace) + (f"/{quote(name, safe='')}" if name else "")
+    return collection(group, plural, namespace) + (f"/{quote(name, safe='')}" if name else "")
 
 
 def _events_path(namespace: str | None) -> str:
-    return _of(*_EVENTS, namespace)
+    return collection(*_EVENTS, namespace)
 
 
-def _of(group: str, plural: str, namespace: str | None) -> str:
+def collection(group: str, plural: str, namespace: str | None) -> str:
+    """The path of a collection, of one namespace or of all, such as ``/apis/batch/v1/namespaces/research/jobs``."""
     where = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
     return f"{group}{where}/{plural}"

@@ -115,6 +115,10 @@ class StudyRuntime:
                 said.setdefault((cause.reason, cause.object), cause)
         return tuple(said.values())
 
+    def look_again_at(self) -> float | None:
+        """When an observation may change though nothing happens; seconds since the epoch."""
+        return self._cluster.cache.look_again_at(self._key, self._cluster.clock())
+
     # What is done
 
     async def dry_run(self, launch: Launch) -> None:

@@ -1,0 +1,155 @@
+"""Is the operator alive, is it of use, and what it says in figures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+
+DEAF_SECONDS: Final = 120.0
+"""A watch that has said nothing for so long after a list found news is deaf."""
+
+LISTED_WITHIN_SECONDS: Final = 900.0
+"""Of the lists every five minutes three in a row have failed."""
+
+_LAG_SECONDS: Final = 0.5
+_SHUTDOWN_SECONDS: Final = 2.0
+
+
+@dataclass
+class Watched:
+    """What is known of one kind of object: by its watch, and by lists."""
+
+    last_event_at: float | None = None
+    found_news_at: float | None = None  # a list knew more than the watch had said
+
+    def deaf(self, now: float) -> bool:
+        """Whether lists find news that the watch does not bring."""
+        if self.found_news_at is None or (self.last_event_at or 0.0) >= self.found_news_at:
+            return False
+        return now - self.found_news_at > DEAF_SECONDS
+
+
+@dataclass
+class Health:
+    """The signs of life. Written by those who live, read by probes."""
+
+    clock: Callable[[], float]
+    started_at: float = field(init=False)
+    ready: bool = False
+    listed_at: float | None = None
+    loop_lag: float = 0.0  # seconds, the worst of the last look
+    watch: Watched = field(default_factory=Watched)
+
+    def __post_init__(self) -> None:
+        self.started_at = self.clock()
+
+    def event(self) -> None:
+        """A watch brought something."""
+        self.watch.last_event_at = self.clock()
+
+    def listed(self, *, news: bool) -> None:
+        """A list was read."""
+        first = self.listed_at is None
+        self.listed_at = self.clock()
+        if news and not first:
+            self.watch.found_news_at = self.listed_at
+
+    def illness(self) -> str | None:
+        """Why a restart would help; None when it would not."""
+        now = self.clock()
+        if self.watch.deaf(now):
+            return f"the watch brings nothing: a list found changes {now - (self.watch.found_news_at or now):.0f} s ago"
+        since = now - (self.listed_at or self.started_at)
+        if self.listed_at is not None and since > LISTED_WITHIN_SECONDS:
+            return f"nothing could be listed for {since:.0f} s"
+        return None
+
+    async def measure_loop(self) -> None:
+        """Measure for ever how late the event loop is."""
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(_LAG_SECONDS)
+            self.loop_lag = max(0.0, loop.time() - before - _LAG_SECONDS)
+
+
+class Monitoring:
+    """The HTTP server of /healthz, /readyz and /metrics."""
+
+    def __init__(self, health: Health, *, depth: Callable[[], int], database: Callable[[], Awaitable[str | None]]) -> None:
+        """Serve what these say.
+
+        Args:
+            health: of the process.
+            depth: studies that wait to be looked at.
+            database: why the database cannot be used; None when it can.
+        """
+        self._health = health
+        self._database = database
+        self._registry = CollectorRegistry()
+        self._runner: web.AppRunner | None = None
+        gauges = {
+            "tuning_operator_queue_depth": ("Studies that wait to be looked at.", lambda: float(depth())),
+            "tuning_operator_event_loop_lag_seconds": ("How late the event loop was last.", lambda: health.loop_lag),
+            "tuning_operator_last_watch_event_timestamp_seconds": (
+                "When a watch brought something last.",
+                lambda: health.watch.last_event_at or 0.0,
+            ),
+            "tuning_operator_last_list_timestamp_seconds": (
+                "When all objects were listed last.",
+                lambda: health.listed_at or 0.0,
+            ),
+        }
+        for name, (text, read) in gauges.items():
+            Gauge(name, text, registry=self._registry).set_function(read)
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the address cannot be listened on.
+        """
+        application = web.Application()
+        application.add_routes(
+            [web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)]
+        )
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        """200 unless a restart would help: a database that is away is not mended by one."""
+        health, now = self._health, self._health.clock()
+        illness = health.illness()
+        signs = {
+            "alive": illness is None,
+            "illness": illness,
+            "seconds_since_watch_event": _since(health.watch.last_event_at, now),
+            "seconds_since_list": _since(health.listed_at, now),
+            "event_loop_lag_seconds": round(health.loop_lag, 3),
+            "database": await self._database() or "ok",
+        }
+        return web.json_response(signs, status=200 if illness is None else 503)
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        """200 when studies are looked at and results can be taken."""
+        problem = None if self._health.ready else "the operator is starting"
+        problem = problem or await self._database()
+        return web.json_response({"ready": problem is None, "problem": problem}, status=200 if problem is None else 503)
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _since(moment: float | None, now: float) -> float | None:
+    return None if moment is None else round(now - moment, 1)

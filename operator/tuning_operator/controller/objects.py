@@ -1,0 +1,105 @@
+"""TuningStudy objects as last seen. In memory; no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tuning_operator.runtime.kubernetes.client import Document
+from tuning_operator.runtime.kubernetes.views import StudyKey
+
+
+@dataclass(frozen=True)
+class _Gone:
+    namespace: str
+    version: int
+
+
+class StudyObjects:
+    """The newest version of every object, whatever the order of events; a full list mends what events lost."""
+
+    def __init__(self) -> None:
+        self._objects: dict[StudyKey, Document] = {}
+        self._gone: dict[StudyKey, _Gone] = {}
+        self._listed: dict[str | None, int] = {}  # version of the last full list, by namespace; None: of all
+        self._current: dict[tuple[str, str], StudyKey] = {}  # by namespace and name
+
+    def get(self, key: StudyKey) -> Document | None:
+        """The object; None when it is gone, or was never seen."""
+        return self._objects.get(key)
+
+    def find(self, namespace: str, name: str) -> StudyKey | None:
+        """The study that has this name now."""
+        return self._current.get((namespace, name))
+
+    def keys(self) -> frozenset[StudyKey]:
+        """All that there are."""
+        return frozenset(self._objects)
+
+    def apply(self, raw: Document, *, deleted: bool = False) -> StudyKey | None:
+        """Take an object of an event, or of an answer. Returns its key when it says anything new to the operator."""
+        key, version = key_of(raw), version_of(raw)
+        known = self._objects.get(key)
+        if deleted:
+            if known is not None and version_of(known) > version:
+                return None
+            self._gone[key] = _Gone(key.namespace, version)
+            return self._drop(key)
+        newest = version_of(known) if known is not None else self._gone_at(key)
+        if version <= newest:
+            return None
+        self._put(key, raw)
+        return None if known is not None and _meaning(known) == _meaning(raw) else key
+
+    def replace(self, items: Iterable[Document], *, version: int, namespace: str | None = None) -> frozenset[StudyKey]:
+        """Take a full list, of one namespace or of all. Returns the keys of which it says anything new."""
+        listed = {key_of(raw): raw for raw in items}
+        changed = {self.apply(raw) for raw in listed.values()}
+        for key, known in list(self._objects.items()):
+            if namespace in (None, key.namespace) and key not in listed and version_of(known) <= version:
+                changed.add(self._drop(key))
+        # Whatever is not in the list and not newer is gone: nothing older needs to be remembered.
+        self._listed[namespace] = max(version, self._listed.get(namespace, 0))
+        self._gone = {key: gone for key, gone in self._gone.items() if gone.version > self._listed_at(key.namespace)}
+        return frozenset(key for key in changed if key is not None)
+
+    def _gone_at(self, key: StudyKey) -> int:
+        gone = self._gone.get(key)
+        return max(gone.version if gone else 0, self._listed_at(key.namespace) if key not in self._objects else 0)
+
+    def _listed_at(self, namespace: str) -> int:
+        return max(self._listed.get(None, 0), self._listed.get(namespace, 0))
+
+    def _put(self, key: StudyKey, raw: Document) -> None:
+        self._objects[key] = raw
+        name = (key.namespace, raw["metadata"]["name"])
+        other = self._objects.get(self._current.get(name, key))
+        # Two of a name: the end of the older one is not known yet.
+        if other is None or version_of(other) <= version_of(raw):
+            self._current[name] = key
+
+    def _drop(self, key: StudyKey) -> StudyKey | None:
+        raw = self._objects.pop(key, None)
+        if raw is None:
+            return None
+        name = (key.namespace, raw["metadata"]["name"])
+        if self._current.get(name) == key:
+            del self._current[name]
+        return key
+
+
+def key_of(raw: Mapping[str, Any]) -> StudyKey:
+    """Which study: created again under its name, it is another one."""
+    return StudyKey(raw["metadata"]["namespace"], raw["metadata"]["uid"])
+
+
+def version_of(raw: Mapping[str, Any]) -> int:
+    """Its resourceVersion: larger is later."""
+    return int(raw["metadata"]["resourceVersion"])
+
+
+def _meaning(raw: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What of an object the operator acts on: not the bookkeeping of who wrote what and when."""
+    metadata = raw["metadata"]
+    return metadata.get("generation"), metadata.get("deletionTimestamp"), raw.get("status")

@@ -1,0 +1,207 @@
+"""The operator as a process: its parts put together, run, and taken apart again in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import kopf
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+
+from tuning_operator.controller.backoff import backoffs
+from tuning_operator.controller.cluster_studies import ClusterStudies, Settings
+from tuning_operator.controller.cluster_study import Cluster
+from tuning_operator.controller.health import Health, Monitoring
+from tuning_operator.controller.objects import StudyObjects
+from tuning_operator.controller.observing import Observer
+from tuning_operator.controller.observing import settings as kopf_settings
+from tuning_operator.controller.shares import Limits
+from tuning_operator.controller.studies_api import StudiesApi
+from tuning_operator.gateway.cluster import ClusterTokens
+from tuning_operator.gateway.reviews import ClusterReviews
+from tuning_operator.gateway.server import Gateway
+from tuning_operator.runtime.kubernetes.cache import ClusterCache
+from tuning_operator.runtime.kubernetes.client import KubernetesApi, RequestRefusedError
+from tuning_operator.runtime.kubernetes.names import TOKEN_AUDIENCE
+from tuning_operator.runtime.kubernetes.runtime import KubernetesRuntime
+from tuning_operator.runtime.protocol import RuntimeUnavailableError
+from tuning_operator.search.pool import SearchPool
+from tuning_operator.store.database import Database
+from tuning_operator.store.errors import DatabaseUnavailableError
+from tuning_operator.store.prepare import prepare
+
+_log = logging.getLogger(__name__)
+
+RELIST_SECONDS: Final = 300.0
+"""What a watch lost without a word is found by a full list after so long at most."""
+
+_DATABASE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the platform team decides about the process."""
+
+    database_url: str
+    gateway_url: str
+    gateway_port: int = 8080
+    monitoring_port: int = 8081
+    host: str = "0.0.0.0"  # noqa: S104 - in a Pod; the NetworkPolicy says who may come
+    namespaces: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    search_processes: int = 1
+    relist_seconds: float = RELIST_SECONDS
+
+
+async def run(options: Options) -> None:
+    """Run until SIGTERM or SIGINT, or until a part fails that the others cannot do without.
+
+    Raises:
+        StoreError: the database cannot be used, and waiting does not help.
+        RequestRefusedError: the operator may not read what it must.
+        OSError: a port cannot be listened on.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        health = Health(time.time)
+        parts = _Parts()
+        # First, so that probes have an answer while the database is waited for.
+        monitoring = Monitoring(health, depth=parts.depth, database=parts.database_problem)
+        stack.push_async_callback(monitoring.close)
+        await monitoring.start(options.host, options.monitoring_port)
+        main = asyncio.create_task(_serve(options, health, parts))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((main, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not main.done():
+            _log.info("stopping: trials go on, and are found again")
+            main.cancel()
+        with suppress(asyncio.CancelledError):
+            await main
+
+
+@dataclass
+class _Parts:
+    """What monitoring asks, as soon as it is there."""
+
+    studies: ClusterStudies | None = None
+    database: Database | None = None
+
+    def depth(self) -> int:
+        return self.studies.queue.depth if self.studies else 0
+
+    async def database_problem(self) -> str | None:
+        if self.database is None:
+            return "the database has not answered yet"
+        try:
+            async with asyncio.timeout(_DATABASE_SECONDS):
+                await asyncio.to_thread(self.database.ping)
+        except (DatabaseUnavailableError, TimeoutError) as error:
+            return str(error) or "the database does not answer in time"
+        return None
+
+
+async def _serve(options: Options, health: Health, parts: _Parts) -> None:
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(_client())
+        api = KubernetesApi(client)
+        cluster = Cluster(api=StudiesApi(api), objects=StudyObjects(), clock=time.time)
+        parts.database = await _patiently("the database", lambda: asyncio.to_thread(_open_database, options.database_url))
+        stack.callback(parts.database.close)
+        searcher = SearchPool(processes=options.search_processes)
+        stack.push_async_callback(searcher.close)
+        settings = Settings(
+            cluster_uid=await _patiently("the cluster", cluster.api.cluster_uid),
+            gateway_url=options.gateway_url,
+            namespaces=options.namespaces,
+            limits=options.limits,
+        )
+        runtime = KubernetesRuntime(api, ClusterCache(), clock=time.time)
+        studies = parts.studies = ClusterStudies(
+            cluster, runtime=runtime, database=parts.database, searcher=searcher, settings=settings
+        )
+        tokens = ClusterTokens(ClusterReviews(client), studies.holder_of, time.time, audience=TOKEN_AUDIENCE)
+        gateway = Gateway(studies.desk, tokens, host=options.host, port=options.gateway_port)
+        # Closed in reverse: first nothing more is brought, then what was brought is written.
+        studies.desk.start()
+        stack.push_async_callback(studies.desk.close)
+        await gateway.start()
+        stack.push_async_callback(gateway.close)
+        await _patiently("the cluster", studies.relist)
+        health.listed(news=False)
+        observer = Observer(cluster.objects, runtime.cache, changed=studies.queue.add, alive=health.event)
+        health.ready = True
+        _log.info("watching %s", ", ".join(options.namespaces) or "all namespaces")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(studies.queue.run())
+                tasks.create_task(_relist(studies, health, options.relist_seconds))
+                tasks.create_task(health.measure_loop())
+                tasks.create_task(_watch(observer, options.namespaces))
+        finally:
+            health.ready = False
+
+
+def _open_database(url: str) -> Database:
+    prepare(url)
+    return Database.connect(url)
+
+
+async def _patiently(what: str, attempt: Callable[[], Awaitable[Any]]) -> Any:
+    """Try until it answers."""
+    for delay in backoffs():
+        try:
+            return await attempt()
+        except (DatabaseUnavailableError, RuntimeUnavailableError) as error:
+            _log.warning("%s cannot be reached: %s; trying again in %.0f s", what, error, delay)
+            await asyncio.sleep(delay)
+    raise AssertionError("delays never end")
+
+
+async def _relist(studies: ClusterStudies, health: Health, seconds: float) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            news = await studies.relist()
+        except (DatabaseUnavailableError, RuntimeUnavailableError, RequestRefusedError) as error:
+            _log.warning("not everything could be listed: %s; trying again in %.0f s", error, seconds)
+        else:
+            health.listed(news=bool(news))
+
+
+async def _watch(observer: Observer, namespaces: tuple[str, ...]) -> None:
+    """Watch until cancelled.
+
+    Raises:
+        RuntimeError: kopf gave up.
+    """
+    await kopf.operator(
+        registry=observer.registry(),
+        settings=kopf_settings(),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+    )
+    raise RuntimeError("the watches of the cluster have ended")
+
+
+@asynccontextmanager
+async def _client() -> AsyncIterator[ApiClient]:
+    """A client with the service account of this Pod, or else with KUBECONFIG."""
+    # Proxies of the environment are for the world outside of the cluster.
+    configuration = Configuration(client_session_kwargs={"trust_env": False})
+    try:
+        config.load_incluster_config(configuration)
+    except config.ConfigException:
+        await config.load_kube_config(client_configuration=configuration)
+    async with ApiClient(configuration) as client:
+        yield client
