@@ -16,7 +16,6 @@ from typing import Final, Protocol
 
 from tuning_operator.api.status import StudyStatus, Usage
 from tuning_operator.api.study import ObjectMeta, StudySpec, TuningStudy
-from tuning_operator.controller.study import StudyController
 from tuning_operator.engine.facts import StudyFacts, Trial
 from tuning_operator.engine.status import project
 from tuning_operator.gateway.bearer import digest
@@ -42,6 +41,16 @@ _STORED: Final = Limits(yes_seconds=10.0, no_seconds=2.0, remembered=32, at_once
 _COUNT: Final = re.compile("[0-9]{1,9}")
 
 
+class Known(Protocol):
+    """What is known of a study: a `StudyController`."""
+
+    def facts(self) -> StudyFacts:
+        """What is known now."""
+
+    def status(self, facts: StudyFacts, previous: StudyStatus | None = None) -> StudyStatus:
+        """The status that these facts imply now."""
+
+
 class OpenStudy(Protocol):
     """A study that this process looks after."""
 
@@ -50,8 +59,8 @@ class OpenStudy(Protocol):
         """Of its object."""
 
     @property
-    def controller(self) -> StudyController:
-        """What is known of it."""
+    def controller(self) -> Known:
+        """What knows it."""
 
     @property
     def status(self) -> StudyStatus | None:

@@ -27,6 +27,7 @@ class Claims:
 
     expires: float = math.inf  # seconds since the epoch
     pod: PodRef | None = None  # to which it is bound
+    audiences: frozenset[str] = frozenset()  # that are to accept it
 
 
 def well_formed(token: str) -> bool:
@@ -46,7 +47,7 @@ def claims(token: str) -> Claims:
         said = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (ValueError, RecursionError):
         return Claims()
-    return Claims(expires=_expires(said), pod=_pod(said))
+    return Claims(expires=_expires(said), pod=_pod(said), audiences=_audiences(said))
 
 
 def _expires(said: Any) -> float:
@@ -61,3 +62,12 @@ def _pod(said: Any) -> PodRef | None:
         case {"kubernetes.io": {"namespace": str() as namespace, "pod": {"name": str() as name, "uid": str() as uid}}}:
             return PodRef(namespace, name, uid)
     return None
+
+
+def _audiences(said: Any) -> frozenset[str]:
+    match said:
+        case {"aud": str() as audience}:
+            return frozenset((audience,))
+        case {"aud": list() as audiences}:
+            return frozenset(audience for audience in audiences if isinstance(audience, str))
+    return frozenset()

@@ -59,10 +59,13 @@ class ClusterTokens:
 
 
 class Readers:
-    """Which people may read a study: those who may get it with kubectl."""
+    """Which people may read a study: those who may get it with kubectl.
+
+    They show a token for the API server or, better, one for the gateway alone, which is good for nothing else.
+    """
 
     def __init__(self, reviews: Reviews, clock: Clock, *, audience: str | None, limits: Limits | None = None) -> None:
-        """Takes the audience for which people's tokens are issued; None is the API server's own."""
+        """Takes the gateway's audience; with None only the API server's own counts."""
         self._reviews = reviews
         self._audience = audience
         self._users: Verdicts[User] = Verdicts(clock, limits)
@@ -75,18 +78,34 @@ class Readers:
             Unavailable: the API server cannot be asked, or too many ask at once.
         """
         # To the API server an empty name means all of them.
-        if not (namespace and name and well_formed(token)):
-            return False
-        expires = claims(token).expires
-        user = await self._users.get(digest(token), lambda: self._user(token), expires=expires)
+        user = await self._holder(token) if namespace and name else None
         if user is None:
             return False
         # By user, so that no permission outlives the groups for which it was given.
         key = digest(repr(user), namespace, name)
+        expires = claims(token).expires
         return await self._permissions.get(key, lambda: self._permission(user, namespace, name), expires=expires) is True
 
+    async def knows(self, token: str) -> bool:
+        """Whether the token is that of a person or a program that may ask.
+
+        Raises:
+            Unavailable: the API server cannot be asked, or too many ask at once.
+        """
+        return await self._holder(token) is not None
+
+    async def _holder(self, token: str) -> User | None:
+        if not well_formed(token):
+            return None
+        return await self._users.get(digest(token), lambda: self._user(token), expires=claims(token).expires)
+
     async def _user(self, token: str) -> User | None:
-        return await self._reviews.user(token, audience=self._audience)
+        # What a token says of its audience proves nothing, but tells which of the two questions may be answered yes.
+        if self._audience is None or self._audience not in claims(token).audiences:
+            return await self._reviews.user(token, audience=None)
+        user = await self._reviews.user(token, audience=self._audience)
+        # In a Pod such a token is a trial's: it reads no study, whatever its service account may.
+        return None if user is None or bound_pod(user) else user
 
     async def _permission(self, user: User, namespace: str, name: str) -> Literal[True] | None:
         access = Access(verb="get", group=GROUP, resource=PLURAL, namespace=namespace, name=name)

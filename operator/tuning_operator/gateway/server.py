@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -44,12 +44,15 @@ class Gateway:
         host: str = "127.0.0.1",
         port: int = 0,
         patience: Patience | None = None,
+        routes: Iterable[web.RouteDef] = (),
     ) -> None:
+        """Serve a desk; further routes answer on the same port, and look after who may ask themselves."""
         self._desk = desk
         self._authenticator = authenticator
         self._host = host
         self._port = port
         self._patience = patience or Patience()
+        self._routes = tuple(routes)
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -88,6 +91,7 @@ class Gateway:
                 web.get("/v1/decision", self._identified(self._decision), allow_head=False),
                 web.post("/v1/reports", self._identified(self._reports)),
                 web.post("/v1/result", self._identified(self._result)),
+                *self._routes,
             ]
         )
         return application

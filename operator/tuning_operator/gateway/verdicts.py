@@ -1,4 +1,4 @@
-"""Answers of the API server about tokens, remembered for a short while."""
+"""Answers that are dear to get, such as those of the API server about tokens, remembered for a short while."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Clock = Callable[[], float]
 """Seconds since the epoch."""
 
 Ask = Callable[[], Awaitable[Answer | None]]
-"""Asks the API server; None means no. May raise Unavailable."""
+"""Gets the answer; None means no. May raise Unavailable."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What bounds memory, the age of an answer, and the load on the API server."""
+    """What bounds memory, the age of an answer, and the load on whoever is asked."""
 
     yes_seconds: float = 60.0
     no_seconds: float = 5.0
@@ -81,8 +81,8 @@ class _Lane(Generic[Answer]):
         flight = self._flights.get(key)
         if flight is None:
             if len(self._flights) >= self._waiting:
-                raise Unavailable("too many tokens are being checked; send the same request again")
-            flight = self._flights[key] = asyncio.create_task(self._through(key, request), name="token-review")
+                raise Unavailable("too many requests wait for an answer; send the same request again")
+            flight = self._flights[key] = asyncio.create_task(self._through(key, request), name="ask")
         # Others wait for it too: whoever leaves must not take it along.
         return await asyncio.shield(flight)
 

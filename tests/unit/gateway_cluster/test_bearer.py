@@ -7,13 +7,28 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.gateway_cluster.scripted import NAMESPACE, json_web_token, pod_token
+from tests.unit.gateway_cluster.scripted import AUDIENCE, NAMESPACE, json_web_token, pod_token
 
 from tuning_operator.gateway.bearer import Claims, PodRef, claims, digest, well_formed
 
 
 def test_the_token_of_a_pod_names_the_pod_and_its_end() -> None:
-    assert claims(pod_token("one", "1-1", expires=1_000)) == Claims(expires=1_000, pod=PodRef(NAMESPACE, "one", "1-1"))
+    assert claims(pod_token("one", "1-1", expires=1_000)) == Claims(
+        expires=1_000, pod=PodRef(NAMESPACE, "one", "1-1"), audiences=frozenset((AUDIENCE,))
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "audiences"),
+    [
+        pytest.param({"aud": "gateway"}, {"gateway"}, id="one, as RFC 7519 allows"),
+        pytest.param({"aud": ["gateway", "cluster"]}, {"gateway", "cluster"}, id="several"),
+        pytest.param({"aud": ["gateway", 1, None]}, {"gateway"}, id="some that are no words"),
+        pytest.param({"aud": {"gateway": True}}, set(), id="none"),
+    ],
+)
+def test_a_token_names_its_audiences(said: object, audiences: set[str]) -> None:
+    assert claims(json_web_token(said)).audiences == audiences
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ async def test_a_check_that_fails_when_everybody_has_left_disturbs_nobody() -> N
     cluster.reviews.hold()
     leaving = asyncio.create_task(cluster.tokens.identify(TOKEN))
     await cluster.reviews.arrivals(1)
-    (check,) = (task for task in asyncio.all_tasks() if task.get_name() == "token-review")
+    (check,) = (task for task in asyncio.all_tasks() if task.get_name() == "ask")
     leaving.cancel()
     cluster.reviews.away = True
     cluster.reviews.release()
@@ -207,7 +207,7 @@ async def test_beyond_a_queue_of_forged_tokens_strangers_are_sent_away() -> None
     cluster.reviews.hold()
     flood = [asyncio.create_task(cluster.tokens.identify(forged(number))) for number in range(2)]
     await cluster.reviews.arrivals(1)
-    with pytest.raises(Unavailable, match="too many tokens are being checked; send the same request again"):
+    with pytest.raises(Unavailable, match="too many requests wait for an answer; send the same request again"):
         await cluster.tokens.identify(TOKEN)
     cluster.reviews.release()
     await asyncio.gather(*flood)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.gateway_cluster.scripted import NAMESPACE, Clock, ScriptedReviews, json_web_token
+from tests.unit.gateway_cluster.scripted import AUDIENCE, NAMESPACE, Clock, ScriptedReviews, json_web_token, pod_token, pod_user
 
 from tuning_operator.gateway.cluster import Readers
 from tuning_operator.gateway.desk import Unavailable
@@ -101,11 +101,35 @@ async def test_nobody_reads_with_an_expired_token(readers: Readers, reviews: Scr
     assert not await readers.may_read(token, NAMESPACE, "digits")
 
 
-async def test_people_may_be_asked_for_tokens_of_an_audience(reviews: ScriptedReviews, clock: Clock) -> None:
+FOR_US = json_web_token({"aud": ["gateway"]})
+
+
+async def test_a_token_for_the_gateway_is_as_good_as_one_for_the_api_server(reviews: ScriptedReviews, clock: Clock) -> None:
     readers = Readers(reviews, clock, audience="gateway")
-    reviews.users["for-us", "gateway"] = ALICE
-    assert await readers.may_read("for-us", NAMESPACE, "digits")
-    assert not await readers.may_read(TOKEN, NAMESPACE, "digits")
+    reviews.users[FOR_US, "gateway"] = ALICE
+    assert await readers.may_read(FOR_US, NAMESPACE, "digits")
+    assert await readers.may_read(TOKEN, NAMESPACE, "digits")
+    assert reviews.asked == [FOR_US, TOKEN]
+
+
+async def test_a_token_that_only_says_to_be_for_the_gateway_opens_nothing(reviews: ScriptedReviews, clock: Clock) -> None:
+    readers = Readers(reviews, clock, audience="gateway")
+    reviews.users[FOR_US, None] = ALICE
+    assert not await readers.may_read(FOR_US, NAMESPACE, "digits")
+
+
+async def test_the_gateway_s_token_of_a_pod_is_a_trial_s_and_reads_no_study(reviews: ScriptedReviews, clock: Clock) -> None:
+    readers = Readers(reviews, clock, audience=AUDIENCE)
+    token, trial = pod_token("one", "1-1"), pod_user("one", "1-1")
+    reviews.users[token, AUDIENCE] = trial
+    reviews.permitted.add((trial, NAMESPACE, "digits"))
+    assert not await readers.may_read(token, NAMESPACE, "digits")
+    assert not await readers.knows(token)
+
+
+@pytest.mark.parametrize(("token", "known"), [(TOKEN, True), ("guessed", False), ("two words", False), ("", False)])
+async def test_a_token_is_known_whatever_it_may_read(readers: Readers, token: str, *, known: bool) -> None:
+    assert await readers.knows(token) is known
 
 
 async def test_an_api_server_that_is_away_denies_nobody(readers: Readers, reviews: ScriptedReviews) -> None:
