@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 from kubernetes import config
-from kubernetes.client import CoreV1Api, V1ObjectMeta, V1Secret
+from kubernetes.client import ApiClient, Configuration, CoreV1Api, V1ObjectMeta, V1Secret
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
@@ -65,13 +65,15 @@ def make_database_secret(secret: str, host: str) -> None:
 
     Its keys are `password` and `url`.
     """
+    configuration = Configuration()
     try:
-        config.load_incluster_config()
+        config.load_incluster_config(configuration)
         namespace = _NAMESPACE_FILE.read_text(encoding="utf-8").strip()
     except (config.ConfigException, OSError) as error:
         raise click.ClickException(f"this is not a Pod with a service account: {error}") from error
     try:
-        made = ensure_database_secret(CoreV1Api(), namespace=namespace, name=secret, host=host)
+        with ApiClient(configuration) as client:
+            made = ensure_database_secret(CoreV1Api(client), namespace=namespace, name=secret, host=host)
     except ApiException as error:
         raise click.ClickException(f"the API server refuses Secret {namespace}/{secret}: {_message(error)}") from error
     except HTTPError as error:

@@ -68,7 +68,7 @@ def containers(template: Document) -> Iterator[Document]:
 @cache
 def overlay(name: str) -> Overlay:
     """An overlay, built."""
-    command = [binary("kubectl"), "kustomize", DEPLOY / "overlays" / name]
+    command: list[str | Path] = [binary("kubectl"), "kustomize", DEPLOY / "overlays" / name]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     # What kubectl warns about today is refused tomorrow.

@@ -250,7 +250,7 @@ def test_a_way_between_our_pods_is_open_on_both_ends(built: Overlay) -> None:
 def test_trials_of_every_namespace_reach_the_gateway_and_nothing_else(built: Overlay) -> None:
     spec = built.one("NetworkPolicy", "tuning-operator")["spec"]
     trials = {"namespaceSelector": {}, "podSelector": {"matchLabels": {MANAGED_BY_LABEL: MANAGER}}}
-    assert [rule["ports"] for rule in spec["ingress"] if trials in rule["from"]] == [[{"port": "gateway"}]]
+    assert [rule["ports"] for rule in spec["ingress"] if trials in rule["from"]] == [[{"port": "gateway", "protocol": "TCP"}]]
 
 
 # Database
