@@ -37,7 +37,11 @@ cluster-up: ## Start a Kubernetes cluster on this machine that runs real Pods (n
 cluster-down: ## Stop that cluster and remove all that it left
 	@$(PYTHON_BIN)/python -m tests.cluster down
 
+images: ## Build the images of the operator and the trainer, and print their sizes
+	@scripts/bootstrap images
+	@scripts/images
+
 requirements: ## Pin all dependencies anew, with hashes
 	@scripts/requirements
 
-.PHONY: help demo test lint format generate bench cluster-up cluster-down requirements
+.PHONY: help demo test lint format generate bench cluster-up cluster-down images requirements

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -18,3 +19,8 @@ DOMAIN: Final = "cluster.local"
 PAUSE_IMAGE: Final = "localhost/pause:1"
 SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where Debian has runc, iptables and ip, which may be elsewhere than the caller looks."""
+
+
+def cache_folder() -> Path:
+    """What is made once for all checkouts."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tuning-operator"

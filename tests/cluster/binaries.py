@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from tests.cluster.addresses import cache_folder
 from tests.cluster.go import go
 from tests.cluster.locks import exclusive
 
@@ -64,8 +65,7 @@ class _Module:
         """Where its programs lie, by what they are made from."""
         sources = sorted(path for path in self.folder.rglob("*") if path.suffix in {".go", ".mod", ".sum"})
         digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        return root / "tuning-operator" / f"{self.folder.name}-{self.version}-{digest[:12]}"
+        return cache_folder() / f"{self.folder.name}-{self.version}-{digest[:12]}"
 
     def build(self, programs: Sequence[str]) -> None:
         """Build what is missing, together, which shares most of the work.

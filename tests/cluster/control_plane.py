@@ -41,27 +41,39 @@ class KubectlError(RuntimeError):
 
 
 @dataclass(frozen=True)
+class Kubectl:
+    """kubectl, as the user of a kubeconfig."""
+
+    program: Path
+    kubeconfig: Path
+
+    def __call__(self, *arguments: str, stdin: str = "") -> str:
+        """What it prints.
+
+        Raises:
+            KubectlError: it failed.
+        """
+        command: list[str | Path] = [self.program, "--kubeconfig", self.kubeconfig, *arguments]
+        result = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise KubectlError(result.stderr.strip())
+        return result.stdout
+
+
+@dataclass(frozen=True)
 class ControlPlane:
     """A running one, and its administrator's access."""
 
     url: str
     authority: Authority
     admin: Certificate
-    kubeconfig: Path
+    kubectl: Kubectl
     """The administrator's."""
-    _kubectl: Path
 
-    def kubectl(self, *arguments: str, stdin: str = "") -> str:
-        """What kubectl prints.
-
-        Raises:
-            KubectlError: it failed.
-        """
-        command: list[str | Path] = [self._kubectl, "--kubeconfig", self.kubeconfig, *arguments]
-        result = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-        if result.returncode:
-            raise KubectlError(result.stderr.strip())
-        return result.stdout
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's."""
+        return self.kubectl.kubeconfig
 
 
 @contextmanager
@@ -106,7 +118,7 @@ def start_control_plane(folder: Path, programs: Programs, *, host: str = LOOPBAC
     manager = authority.sign("system:kube-controller-manager")
     admin = authority.sign("kubernetes-admin", groups=("system:masters",))
     kubeconfig = write_kubeconfig(folder / "admin.kubeconfig", url, authority, admin)
-    plane = ControlPlane(url, authority, admin, kubeconfig, kubectl)
+    plane = ControlPlane(url, authority, admin, Kubectl(kubectl, kubeconfig))
 
     programs.start("etcd", _etcd_command(folder / "etcd", etcd_url, f"http://{LOOPBACK}:{peer_port}"))
     programs.wait("etcd", _answers(f"{etcd_url}/health"), seconds=_READY_WITHIN)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any, Final
 
 from tests.cluster.addresses import BRIDGE, CONTAINERD, DOMAIN, HOST, NODE, PAUSE_IMAGE, PODS, RUNTIME, STATE, SYSTEM_PATH
 from tests.cluster.binaries import NODE as NODE_PROGRAMS
 from tests.cluster.binaries import binaries
+from tests.cluster.commands import run
+from tests.cluster.containerd import Containerd
 from tests.cluster.control_plane import LOOPBACK, ControlPlane, KubectlError, free_ports
+from tests.cluster.images import fill_store
 from tests.cluster.kubeconfig import write_kubeconfig
 from tests.cluster.pause_image import write_pause_image
 from tests.cluster.processes import Programs
@@ -49,9 +49,9 @@ _DNS: Final = """
 
 def bring_up_bridge() -> None:
     """The network's bridge with its address, before anything binds to it."""
-    _run("ip", "link", "add", BRIDGE, "type", "bridge")
-    _run("ip", "address", "add", f"{HOST}/{PODS.split('/')[1]}", "dev", BRIDGE)
-    _run("ip", "link", "set", BRIDGE, "up")
+    run("ip", "link", "add", BRIDGE, "type", "bridge")
+    run("ip", "address", "add", f"{HOST}/{PODS.split('/')[1]}", "dev", BRIDGE)
+    run("ip", "link", "set", BRIDGE, "up")
 
 
 def start_node(folder: Path, programs: Programs, plane: ControlPlane, *, gpus: int) -> None:
@@ -63,20 +63,17 @@ def start_node(folder: Path, programs: Programs, plane: ControlPlane, *, gpus: i
     scheduler, kubelet, proxy, dns, pause = binaries(*NODE_PROGRAMS)
     scheduling = _access(folder, plane, "system:kube-scheduler")
     programs.start("kube-scheduler", [scheduler, f"--kubeconfig={scheduling}", "--secure-port=0", "--leader-elect=false"])
+    fill_store(STATE / "containerd")
     programs.start("containerd", _containerd_command(folder))
-    programs.wait("containerd", lambda: _succeeds(*_ctr("version")), seconds=_READY_WITHIN)
+    containerd = Containerd(CONTAINERD)
+    programs.wait("containerd", lambda: containerd.answers, seconds=_READY_WITHIN)
     write_pause_image(folder / "pause.tar", pause, PAUSE_IMAGE)
-    import_image(folder / "pause.tar")
+    containerd.import_archive(folder / "pause.tar")
     programs.start("kubelet", _kubelet_command(kubelet, folder, plane))
     programs.start("kube-proxy", _proxy_command(proxy, folder, plane))
     programs.start("coredns", _dns_command(dns, folder, plane))
     programs.wait("kubelet", lambda: _ready(plane), seconds=_READY_WITHIN)
     _add_gpus(plane, gpus)
-
-
-def import_image(archive: Path) -> None:
-    """Give the node the images of an archive, of the kind that `docker save` or `buildah push oci-archive:` writes."""
-    _run(*_ctr("images", "import", str(archive)))
 
 
 def _containerd_command(folder: Path) -> list[str | Path]:
@@ -172,21 +169,3 @@ def _access(folder: Path, plane: ControlPlane, user: str, *, groups: tuple[str, 
 def _write(file: Path, configuration: dict[str, Any]) -> Path:
     file.write_text(json.dumps(configuration), encoding="utf-8")
     return file
-
-
-def _ctr(*arguments: str) -> tuple[str, ...]:
-    return ("ctr", f"--address={CONTAINERD}", "--namespace=k8s.io", *arguments)
-
-
-def _succeeds(*command: str) -> bool:
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def _run(*command: str) -> None:
-    environment = os.environ | {"PATH": SYSTEM_PATH}
-    program = shutil.which(command[0], path=SYSTEM_PATH)
-    if program is None:
-        raise RuntimeError(f"{command[0]} is missing: install containerd, runc, containernetworking-plugins, iptables, iproute2")
-    result = subprocess.run([program, *command[1:]], env=environment, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise RuntimeError(f"`{' '.join(command)}` failed: {result.stderr.strip()}")
