@@ -134,7 +134,7 @@ class StudyLibrary:
             shelf = self._shelf(study.uid)
             began = self._timer()
             if began >= shelf.due:
-                shelf.put(self._look(which, study))
+                shelf.put(self._look(which, study, shelf.seen))
                 shelf.due = began + max(_LOOK_SECONDS, (self._timer() - began) / _LOOK_SHARE)
             return shelf.progress(after)
         seen = await self._from_database(which)
@@ -149,9 +149,10 @@ class StudyLibrary:
         study = self._open_studies.get(which.namespace, which.name)
         return study if study is not None and study.uid.startswith(which.uid) else None
 
-    def _look(self, which: Which, study: OpenStudy) -> _Seen:
+    def _look(self, which: Which, study: OpenStudy, before: _Seen | None = None) -> _Seen:
         facts = study.controller.facts()
-        status = study.controller.status(facts, study.status)
+        # Conditions keep the times of their transitions.
+        status = study.controller.status(facts, study.status or (before and before.head.study.status))
         return self._seen(facts, status, ObjectMeta(namespace=which.namespace, name=which.name, uid=study.uid), running=True)
 
     def _seen(self, facts: StudyFacts, status: StudyStatus, metadata: ObjectMeta, *, running: bool) -> _Seen:

@@ -4,6 +4,6 @@ The file is made by a process of its own (`python -m tuning_operator.report`), b
 neither Optuna nor numpy. What stands here is the parent's side.
 """
 
-from tuning_operator.report.launch import ReportFailed, write
+from tuning_operator.report.launch import ReportFailed, write, write_of_trials
 
-__all__ = ["ReportFailed", "write"]
+__all__ = ["ReportFailed", "write", "write_of_trials"]

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import TuningStudy
-from tuning_operator.report.launch import DATABASE_VARIABLE
+from tuning_operator.report.handed import study_of
+from tuning_operator.report.launch import DATABASE_VARIABLE, TRIALS
 from tuning_operator.report.page import render
 from tuning_operator.report.quiet import quiet_optuna
 from tuning_operator.report.record import StudyRecord
@@ -22,18 +23,20 @@ _Model = TypeVar("_Model", StudyStatus, TuningStudy)
 
 
 @click.command(context_settings={"max_content_width": 100})
-@click.option("--database", required=True, envvar=DATABASE_VARIABLE, show_envvar=True, help="URL, as SQLAlchemy reads it.")
-@click.option("--study", "name", required=True, help="The study's name in the database.")
+@click.option("--database", envvar=DATABASE_VARIABLE, show_envvar=True, help="URL, as SQLAlchemy reads it.")
+@click.option("--study", "name", help="The study's name in the database.")
+@click.option("--trials", type=_FILE, help="The study's trials, as this program hands them over, instead of --database.")
 @click.option("--result", required=True, type=_FILE, help="The study's status, as JSON.")
 @click.option("--manifest", required=True, type=_FILE, help="The study as its user stated it, as JSON.")
 @click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
-def main(*, database: str, name: str, result: Path, manifest: Path, output: Path) -> None:
+def main(*, database: str | None, name: str | None, trials: Path | None, result: Path, manifest: Path, output: Path) -> None:
     """Write the report of a study into one HTML file."""
     with quiet_optuna():
+        stated = _read(manifest, TuningStudy)
         record = StudyRecord(
-            manifest=_read(manifest, TuningStudy),
+            manifest=stated,
             status=_read(result, StudyStatus),
-            study=_load(database, name),
+            study=_study(stated, database=database, name=name, trials=trials),
         )
         text = render(record)
     _replace(output, text)
@@ -46,6 +49,15 @@ def _read(path: Path, model: type[_Model]) -> _Model:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise click.ClickException(f"{path} is not a {model.__name__}: {where}: {first['msg']}") from None
+
+
+def _study(manifest: TuningStudy, *, database: str | None, name: str | None, trials: Path | None) -> optuna.Study:
+    match database, name, trials:
+        case str(), str(), None:
+            return _load(database, name)
+        case None, None, Path():
+            return study_of(manifest, TRIALS.validate_json(trials.read_bytes()))
+    raise click.UsageError("state where the trials are: either --database and --study, or --trials")
 
 
 def _load(database: str, name: str) -> optuna.Study:

@@ -6,14 +6,21 @@ import asyncio
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from pydantic import ConfigDict, TypeAdapter
+
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import TuningStudy
+from tuning_operator.engine.facts import Trial
 
 DATABASE_VARIABLE: Final = "TUNING_REPORT_DATABASE"
 """Stands in for --database: a URL can hold a password, and every user of a machine can read command lines."""
+
+TRIALS: Final = TypeAdapter(tuple[Trial, ...], config=ConfigDict(ser_json_inf_nan="strings"))
+"""What stands in the file of --trials. Only this program reads it: it is no interface."""
 
 _TIMEOUT_S: Final = 300.0
 
@@ -39,15 +46,31 @@ async def write(
         ReportFailed: the process failed or took too long; the output is as it was before.
     """
     with tempfile.TemporaryDirectory(prefix="tuning-report-") as folder:
-        arguments = _arguments(Path(folder), study=study, status=status, manifest=manifest, output=output)
+        arguments = [f"--study={study}", *_arguments(Path(folder), status=status, manifest=manifest, output=output)]
         await _run(arguments, environment={**os.environ, DATABASE_VARIABLE: database}, timeout_s=timeout_s)
 
 
-def _arguments(folder: Path, *, study: str, status: StudyStatus, manifest: TuningStudy, output: Path) -> list[str]:
+async def write_of_trials(
+    trials: Sequence[Trial], *, status: StudyStatus, manifest: TuningStudy, output: Path, timeout_s: float = _TIMEOUT_S
+) -> None:
+    """Write the report of a study whose trials are at hand, as `write` does.
+
+    Raises:
+        ReportFailed: the process failed or took too long; the output is as it was before.
+    """
+    with tempfile.TemporaryDirectory(prefix="tuning-report-") as folder:
+        file = Path(folder) / "trials.json"
+        file.write_bytes(TRIALS.dump_json(tuple(trials)))
+        arguments = [f"--trials={file}", *_arguments(Path(folder), status=status, manifest=manifest, output=output)]
+        environment = {name: value for name, value in os.environ.items() if name != DATABASE_VARIABLE}
+        await _run(arguments, environment=environment, timeout_s=timeout_s)
+
+
+def _arguments(folder: Path, *, status: StudyStatus, manifest: TuningStudy, output: Path) -> list[str]:
     result_file, manifest_file = folder / "result.json", folder / "manifest.json"
     result_file.write_text(status.model_dump_json(), encoding="utf-8")
     manifest_file.write_text(manifest.model_dump_json(), encoding="utf-8")
-    options = {"--study": study, "--result": result_file, "--manifest": manifest_file, "--output": output.absolute()}
+    options = {"--result": result_file, "--manifest": manifest_file, "--output": output.absolute()}
     # --name=value: a name that begins with a dash stays a value.
     return [f"{option}={value}" for option, value in options.items()]
 
