@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any, Final
 
 import kopf
@@ -22,9 +23,11 @@ from tuning_operator.controller.health import Health, Monitoring
 from tuning_operator.controller.objects import StudyObjects
 from tuning_operator.controller.observing import Observer
 from tuning_operator.controller.observing import settings as kopf_settings
+from tuning_operator.controller.people import StudyLibrary
 from tuning_operator.controller.shares import Limits
 from tuning_operator.controller.studies_api import StudiesApi
-from tuning_operator.gateway.cluster import ClusterTokens
+from tuning_operator.gateway.cluster import ClusterTokens, Readers
+from tuning_operator.gateway.people import PeopleApi
 from tuning_operator.gateway.reviews import ClusterReviews
 from tuning_operator.gateway.server import Gateway
 from tuning_operator.runtime.kubernetes.cache import ClusterCache
@@ -129,8 +132,13 @@ async def _serve(options: Options, health: Health, parts: _Parts) -> None:
         studies = parts.studies = ClusterStudies(
             cluster, runtime=runtime, database=parts.database, searcher=searcher, settings=settings
         )
-        tokens = ClusterTokens(ClusterReviews(client), studies.holder_of, time.time, audience=TOKEN_AUDIENCE)
-        gateway = Gateway(studies.desk, tokens, host=options.host, port=options.gateway_port)
+        reviews = ClusterReviews(client)
+        tokens = ClusterTokens(reviews, studies.holder_of, time.time, audience=TOKEN_AUDIENCE)
+        library = StudyLibrary(
+            open_studies=studies, database=parts.database, cluster=settings.cluster_uid, version=version("tuning-operator")
+        )
+        people = PeopleApi(library, Readers(reviews, time.time, audience=TOKEN_AUDIENCE), version=version("tuning-operator"))
+        gateway = Gateway(studies.desk, tokens, host=options.host, port=options.gateway_port, routes=people.routes())
         # Closed in reverse: first nothing more is brought, then what was brought is written.
         studies.desk.start()
         stack.push_async_callback(studies.desk.close)

@@ -123,7 +123,6 @@ class StudyController:
             expired=self._expired,
             deleted=self.deleted,
             causes=(*self.causes, *self._parts.runtime.causes()),
-            share=self._parts.share.most(self.spec.budget.parallelism),
         )
 
     def status(self, facts: StudyFacts, previous: StudyStatus | None = None) -> StudyStatus:
@@ -150,11 +149,14 @@ class StudyController:
 
     async def _round(self) -> bool:
         self._seen = facts = self.facts()
-        asking = self._parts.clock() >= self._ask_again_at
-        actions = decide(facts, self._parts.clock(), policies=POLICIES if asking else WITHOUT_SEARCH)
-        claims = sum(isinstance(action, ClaimTrial | AskTrial | ClaimAttempt) for action in actions)
+        actions = self._decide(facts)
+        wanted = len(facts.live) + _claims(actions)
+        most = self._parts.share.most(wanted)
+        if most is not None and most < wanted:
+            self._seen = facts = replace(facts, share=most)
+            actions = self._decide(facts)
         # At once, before another study counts the same places as free.
-        self._parts.share.hold(len(facts.live) + claims)
+        self._parts.share.hold(len(facts.live) + _claims(actions))
         try:
             for action in actions:
                 _log.debug("%s: %s", self.name, action)
@@ -164,6 +166,10 @@ class StudyController:
         finally:
             self._parts.share.hold(sum(trial.last.live for trial in self._trials if not trial.finished))
         return bool(actions)
+
+    def _decide(self, facts: StudyFacts) -> tuple[Action, ...]:
+        asking = self._parts.clock() >= self._ask_again_at
+        return decide(facts, self._parts.clock(), policies=POLICIES if asking else WITHOUT_SEARCH)
 
     async def _carry_out(self, action: Action) -> bool:
         """Carry out one action; False when its effect is not the expected one, which ends the round."""
@@ -371,6 +377,11 @@ class StudyController:
         DecideEnd: _decide_end,
         ExpireStudy: _expire,
     }
+
+
+def _claims(actions: Sequence[Action]) -> int:
+    """How many attempts would be added to those that live."""
+    return sum(isinstance(action, ClaimTrial | AskTrial | ClaimAttempt) for action in actions)
 
 
 @cache
