@@ -150,13 +150,13 @@ class StudyController:
     async def _round(self) -> bool:
         self._seen = facts = self.facts()
         actions = self._decide(facts)
-        wanted = len(facts.live) + _claims(actions)
+        wanted = _held_after(facts, actions)
         most = self._parts.share.most(wanted)
         if most is not None and most < wanted:
             self._seen = facts = replace(facts, share=most)
             actions = self._decide(facts)
         # At once, before another study counts the same places as free.
-        self._parts.share.hold(len(facts.live) + _claims(actions))
+        self._parts.share.hold(_held_after(facts, actions))
         try:
             for action in actions:
                 _log.debug("%s: %s", self.name, action)
@@ -379,9 +379,10 @@ class StudyController:
     }
 
 
-def _claims(actions: Sequence[Action]) -> int:
-    """How many attempts would be added to those that live."""
-    return sum(isinstance(action, ClaimTrial | AskTrial | ClaimAttempt) for action in actions)
+def _held_after(facts: StudyFacts, actions: Sequence[Action]) -> int:
+    """How many attempts will live once all of this is done."""
+    begun = sum(isinstance(action, ClaimTrial | AskTrial | ClaimAttempt) for action in actions)
+    return len(facts.live) + begun - sum(isinstance(action, ConcludeAttempt) for action in actions)
 
 
 @cache
