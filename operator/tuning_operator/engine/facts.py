@@ -143,6 +143,17 @@ class Attempt:
         """Whether it holds, or will at once hold, a slot: claimed and not known to have ended."""
         return self.ended is None
 
+    @property
+    def placed_at(self) -> float | None:
+        """When it got its place, GPUs included, as far as that is known; None: it waits for one, or never had one."""
+        if self.ended is not None:
+            return self.ended.placed_at
+        if self.observed is not None:
+            return self.observed.started_at
+        # The runtime forgot it. What is stopped before it has a place goes without a trace, and held nothing; of all else
+        # its acceptance is the nearest that is known.
+        return self.started_at if self.stop_reason is None else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
@@ -269,10 +280,12 @@ class StudyFacts:
     @property
     def free_slots(self) -> int:
         """How many more attempts may run now. What would keep a further one from running keeps it from being claimed."""
-        if self.causes:
-            return 0
-        most = self.spec.budget.parallelism if self.share is None else min(self.spec.budget.parallelism, self.share)
-        return max(0, most - len(self.live))
+        return 0 if self.causes else max(0, self.slots - len(self.live))
+
+    @property
+    def slots(self) -> int:
+        """How many attempts may run at once."""
+        return self.spec.budget.parallelism if self.share is None else min(self.spec.budget.parallelism, self.share)
 
     @property
     def finished_at(self) -> float | None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from typing import Final
 
-from tuning_operator.engine.facts import STUDY_ENDED, Attempt, Outcome, Role, StudyFacts, Trial, TrialState
+from tuning_operator.engine.facts import STUDY_ENDED, Attempt, Ended, Outcome, Role, StudyFacts, Trial, TrialState
 
-_HOUR = 3600.0
+HOUR: Final = 3600.0
+"""Seconds."""
+
 _OWN_FAULT = (Outcome.FAILED, Outcome.DISRUPTED)
 
 
@@ -55,15 +58,19 @@ def failed_by_itself(trial: Trial) -> bool:
 
 
 def attempt_hours(attempt: Attempt, now: float) -> float:
-    """Hours the attempt has held its place: from its start to its end, or until now. Waiting for one is none."""
-    seen = attempt.observed
-    if attempt.ended:
-        started, ended = attempt.ended.placed_at, attempt.ended.at
-    elif seen:
-        started, ended = seen.started_at, seen.ended.at if seen.ended else now
-    else:
-        started, ended = attempt.started_at, now
-    return 0.0 if started is None else max(0.0, ended - started) / _HOUR
+    """Hours the attempt has held its place: from when it got it to its end, or until now. Waiting for one is none."""
+    ended = _known_end(attempt)
+    return 0.0 if attempt.placed_at is None else max(0.0, (ended.at if ended else now) - attempt.placed_at) / HOUR
+
+
+def holds_place(attempt: Attempt) -> bool:
+    """Whether its hours grow with time."""
+    return attempt.placed_at is not None and _known_end(attempt) is None
+
+
+def _known_end(attempt: Attempt) -> Ended | None:
+    """As recorded, or else as seen."""
+    return attempt.ended or (attempt.observed.ended if attempt.observed else None)
 
 
 def trial_hours(facts: StudyFacts, now: float) -> float:

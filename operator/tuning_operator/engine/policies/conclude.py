@@ -51,9 +51,8 @@ def _seen_end(attempt: Attempt, now: float) -> Ended | None:
         if attempt.started_at is None:
             return None
         gone = "the runtime no longer knows it"
-        # When it got its place went with it: the acceptance is the nearest that is known.
-        return Ended(outcome=Outcome.DISRUPTED, at=now, reason="Vanished", message=gone, placed_at=attempt.started_at)
-    return replace(seen.ended, placed_at=seen.started_at) if seen.ended is not None else None
+        return Ended(outcome=Outcome.DISRUPTED, at=now, reason="Vanished", message=gone, placed_at=attempt.placed_at)
+    return replace(seen.ended, placed_at=attempt.placed_at) if seen.ended is not None else None
 
 
 def settle(attempt: Attempt, ended: Ended, *, metric: str) -> Ended:

@@ -82,10 +82,17 @@ def all_trials_told(facts: StudyFacts, now: float) -> Verdict | None:
 
 def duration_over(facts: StudyFacts, now: float) -> Verdict | None:
     """The study is as old as spec.budget.maxDuration."""
-    limit = facts.spec.budget.max_duration
-    if limit is None or now - facts.began_at < seconds(limit):
+    end = duration_ends_at(facts)
+    if end is None or now < end:
         return None
-    return _search_ended(facts, "MaxDurationReached", f"spec.budget.maxDuration {limit} is over", now)
+    why = f"spec.budget.maxDuration {facts.spec.budget.max_duration} is over"
+    return _search_ended(facts, "MaxDurationReached", why, now)
+
+
+def duration_ends_at(facts: StudyFacts) -> float | None:
+    """When the study is that old; None without a limit."""
+    limit = facts.spec.budget.max_duration
+    return None if limit is None else facts.began_at + seconds(limit)
 
 
 def gpu_hours_used(facts: StudyFacts, now: float) -> Verdict | None:
@@ -97,6 +104,18 @@ def gpu_hours_used(facts: StudyFacts, now: float) -> Verdict | None:
     if used < limit:
         return None
     return _search_ended(facts, "MaxGpuHoursReached", f"{used:.3g} GPU-hours used, spec.budget.maxGpuHours is {limit:g}", now)
+
+
+def gpu_hours_end_at(facts: StudyFacts, now: float) -> float | None:
+    """When they are used if all that holds GPUs now goes on, to rounding; None without a limit and while nothing holds any.
+
+    What gets its place later makes it earlier, and that is an event.
+    """
+    limit, gpus = facts.spec.budget.max_gpu_hours, facts.spec.trial.gpus
+    held = sum(summary.holds_place(trial.last) for trial in facts.live) * gpus
+    if limit is None or not held:
+        return None
+    return now + (limit - summary.gpu_hours(facts, now)) * summary.HOUR / held
 
 
 def _search_ended(facts: StudyFacts, reason: str, why: str, now: float) -> Verdict:
