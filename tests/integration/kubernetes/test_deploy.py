@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -129,6 +130,12 @@ def test_every_pod_is_accepted_where_restricted_is_enforced(installed: ApiServer
         assert "created" in create_pod(installed, template)
 
 
+def test_the_pod_that_restores_a_file_is_accepted_there(installed: ApiServer) -> None:
+    text = (DEPLOY.parent / "docs" / "operations.md").read_text(encoding="utf-8")
+    (manifest,) = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "kind: Pod\n" in block]
+    assert "created" in installed.kubectl("create", "--filename=-", "--dry-run=server", "--validate=strict", stdin=manifest)
+
+
 def test_a_laxer_pod_is_refused_there(installed: ApiServer) -> None:
     (template, *_) = overlay("sqlite").templates
     laxer = {**template, "spec": {**template["spec"], "securityContext": {}}}
@@ -143,11 +150,11 @@ Question = tuple[str, str, str, str, str]
 
 IN_A_NAMESPACE: Final[dict[tuple[str, str], str]] = {
     ("tuningstudy.dev", "tuningstudies"): "get list watch delete",
-    ("tuningstudy.dev", "tuningstudies/status"): "get patch",
+    ("tuningstudy.dev", "tuningstudies/status"): "patch",
     ("tuningstudy.dev", "tuningstudies/finalizers"): "update",
     ("batch", "jobs"): "get list watch create patch delete",
-    ("", "pods"): "get list watch delete",
-    ("", "events"): "get list watch create",
+    ("", "pods"): "list watch delete",
+    ("", "events"): "list watch create",
 }
 IN_THE_CLUSTER: Final[dict[Question, bool]] = {
     ("create", "authentication.k8s.io", "tokenreviews", "", ""): True,

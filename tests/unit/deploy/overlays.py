@@ -68,9 +68,14 @@ def containers(template: Document) -> Iterator[Document]:
 @cache
 def overlay(name: str) -> Overlay:
     """An overlay, built."""
-    command: list[str | Path] = [binary("kubectl"), "kustomize", DEPLOY / "overlays" / name]
+    return build(DEPLOY / "overlays" / name)
+
+
+def build(folder: Path) -> Overlay:
+    """What a folder with a kustomization makes."""
+    command: list[str | Path] = [binary("kubectl"), "kustomize", folder]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     # What kubectl warns about today is refused tomorrow.
     assert not built.stderr, built.stderr
-    return Overlay(name, tuple(YAML(typ="safe").load_all(built.stdout)))
+    return Overlay(folder.name, tuple(YAML(typ="safe").load_all(built.stdout)))

@@ -295,11 +295,11 @@ def test_no_environment_variable_repeats_a_password(built: Overlay) -> None:
 
 OPERATOR_RULES: Final[dict[tuple[str, str], str]] = {
     ("tuningstudy.dev", "tuningstudies"): "get list watch delete",
-    ("tuningstudy.dev", "tuningstudies/status"): "get patch",
+    ("tuningstudy.dev", "tuningstudies/status"): "patch",
     ("tuningstudy.dev", "tuningstudies/finalizers"): "update",
     ("batch", "jobs"): "get list watch create patch delete",
-    ("", "pods"): "get list watch delete",
-    ("", "events"): "get list watch create",
+    ("", "pods"): "list watch delete",
+    ("", "events"): "list watch create",
 }
 
 
