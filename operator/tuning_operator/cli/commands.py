@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -14,7 +16,11 @@ from tuning_operator.api.problems import ManifestError
 from tuning_operator.cli.directory import DirectoryInUseError
 from tuning_operator.cli.replay import NothingToReplayError, replay_directory
 from tuning_operator.cli.run import ExitCode, run_study
+from tuning_operator.report import ReportFailed
 from tuning_operator.store.errors import StoreError
+
+if TYPE_CHECKING:
+    from tuning_operator.cli.remote import RemoteStudy
 
 _REFUSALS = (ManifestError, StoreError, DirectoryInUseError, NothingToReplayError, OSError)
 
@@ -62,6 +68,76 @@ def replay(directory: Path) -> None:
         click.echo(f"Different: {replayed.difference}")
         sys.exit(ExitCode.FAILED)
     click.echo(f"Identical: all {replayed.asks} asks of the log give the same parameters again.")
+
+
+def _of_a_cluster(command: Callable[..., None]) -> Callable[..., None]:
+    """What says which study of which cluster."""
+    options = (
+        click.argument("study"),
+        click.option("-n", "--namespace", help="Of the study. Default: that of the kubeconfig's context."),
+        click.option("--context", help="Of the kubeconfig. Default: the current one."),
+        click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Default: as for kubectl."),
+        click.option("--operator-namespace", default="tuning-system", show_default=True, help="Where the operator runs."),
+        click.option("--token", envvar="TUNING_TOKEN", show_envvar=True, help="For the operator, instead of the kubeconfig's."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command()
+@_of_a_cluster
+@click.option("--once", is_flag=True, help="Show how it is now, and end.")
+def watch(*, once: bool, **which: Any) -> None:
+    """Show the study STUDY of a cluster until it is finished.
+
+    Ends with 0 when it succeeded and 1 when it failed; with --once also with 0 while it goes on, and 3 while it is halted.
+    """
+    from tuning_operator.cli.cluster import ClusterError  # noqa: PLC0415 - loading the Kubernetes client takes a second
+    from tuning_operator.cli.watch import watch_study  # noqa: PLC0415
+
+    code = ExitCode.REFUSED
+    try:
+        code = watch_study(_remote(**which), once=once, console=Console())
+    except ClusterError as error:
+        _refuse(error)
+    except KeyboardInterrupt:
+        click.echo("Interrupted; the study goes on in its cluster.", err=True)
+        code = ExitCode.INTERRUPTED
+    sys.exit(code)
+
+
+@main.command()
+@_of_a_cluster
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Default: reports/NAMESPACE/STUDY.")
+@click.option("--uid", default="", help="Of an earlier study of that name, or its first characters.")
+def report(*, output: Path | None, uid: str, **which: Any) -> None:
+    """Write the report of the study STUDY of a cluster, finished or not."""
+    from tuning_operator.cli.cluster import ClusterError  # noqa: PLC0415 - loading the Kubernetes client takes a second
+    from tuning_operator.cli.report import report_study  # noqa: PLC0415
+
+    try:
+        remote = _remote(**which)
+        place = output or Path("reports") / remote.namespace / remote.name
+        asyncio.run(report_study(remote, place, uid=uid, console=Console()))
+    except (ClusterError, ReportFailed, OSError) as error:
+        _refuse(error)
+
+
+def _remote(
+    *, study: str, namespace: str | None, context: str | None, kubeconfig: Path | None, operator_namespace: str, token: str | None
+) -> RemoteStudy:
+    from tuning_operator.cli.cluster import Cluster  # noqa: PLC0415 - loading the Kubernetes client takes a second
+    from tuning_operator.cli.remote import RemoteStudy  # noqa: PLC0415
+
+    cluster = Cluster.connect(kubeconfig=kubeconfig, context=context)
+    return RemoteStudy(
+        cluster=cluster,
+        namespace=namespace or cluster.namespace,
+        name=study,
+        operator_namespace=operator_namespace,
+        token=token,
+    )
 
 
 def _refuse(error: Exception) -> None:

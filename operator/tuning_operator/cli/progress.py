@@ -9,6 +9,7 @@ from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -68,7 +69,7 @@ def trial_line(spec: StudySpec, trial: Trial, status: StudyStatus) -> str:
 def panel(title: str, facts: StudyFacts, status: StudyStatus) -> RenderableType:
     """The state of the study on a few lines."""
     spec = facts.spec
-    done = sum(trial.finished for trial in facts.trials)
+    done, running = _counts(facts, status)
     total = spec.budget.max_trials + spec.baseline.repeats
     grid = Table.grid(padding=(0, 2))
 
@@ -76,7 +77,7 @@ def panel(title: str, facts: StudyFacts, status: StudyStatus) -> RenderableType:
         grid.add_row(name, Text(words, overflow="ellipsis", no_wrap=True))
 
     row("search", f"{status.search.sampler}: {status.search.reason}" if status.search else "")
-    row("trials", f"{status.trials.progress} told, {len(facts.live)} running")
+    row("trials", f"{status.trials.progress} told, {running} running")
     if status.baseline:
         row("baseline", f"{spec.objective.metric} {with_spread(status.baseline.value, status.baseline.stddev)}")
     if status.best:
@@ -85,4 +86,14 @@ def panel(title: str, facts: StudyFacts, status: StudyStatus) -> RenderableType:
     if status.estimated_completion:
         left = (status.estimated_completion - datetime.now(UTC)).total_seconds()
         row("left", f"about {duration(left)}" if left > 0 else "any moment")
-    return Group(Text(title, style="bold"), ProgressBar(total=total, completed=done, width=60), grid)
+    # By itself a bar does not end its line.
+    return Group(Text(title, style="bold"), Padding(ProgressBar(total=total, completed=done, width=60), 0), grid)
+
+
+def _counts(facts: StudyFacts, status: StudyStatus) -> tuple[int, int]:
+    """How many trials are told, and how many run; by the status where no trials are at hand."""
+    if facts.trials:
+        return sum(trial.finished for trial in facts.trials), len(facts.live)
+    counted = status.trials
+    told = counted.succeeded + counted.pruned + counted.failed + counted.stopped
+    return told + (status.baseline.repeats if status.baseline else 0), counted.running + counted.pending

@@ -27,8 +27,8 @@ def headline(status: StudyStatus) -> str:
     """How the study ended, or why it did not."""
     conditions = {condition.type: condition for condition in status.conditions}
     for kind in ("Stalled", "Finished"):
-        condition = conditions[kind]
-        if condition.status == "True":
+        condition = conditions.get(kind)
+        if condition is not None and condition.status == "True":
             return f"{'Stalled' if kind == 'Stalled' else status.phase}: {condition.message or condition.reason}"
     return f"{status.phase}: {status.trials.progress} trials told"
 

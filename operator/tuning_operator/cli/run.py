@@ -64,10 +64,15 @@ def write_result(directory: StudyDirectory, status: StudyStatus) -> None:
     scratch.replace(directory.result_file)
 
 
+def write_manifest(directory: StudyDirectory, study: TuningStudy) -> None:
+    """Write the study as its user stated it into study.json."""
+    directory.manifest_file.write_text(study.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
+
+
 async def _write_report(
     study_name: str, study: TuningStudy, status: StudyStatus, *, directory: StudyDirectory, console: Console
 ) -> None:
-    directory.manifest_file.write_text(study.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
+    write_manifest(directory, study)
     try:
         await write_report(
             database=directory.database_url, study=study_name, status=status, manifest=study, output=directory.report_file

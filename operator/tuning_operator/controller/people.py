@@ -152,7 +152,7 @@ class StudyLibrary:
     def _look(self, which: Which, study: OpenStudy, before: _Seen | None = None) -> _Seen:
         facts = study.controller.facts()
         # Conditions keep the times of their transitions.
-        status = study.controller.status(facts, study.status or (before and before.head.study.status))
+        status = study.controller.status(facts, study.status or (before.head.study.status if before else None))
         return self._seen(facts, status, ObjectMeta(namespace=which.namespace, name=which.name, uid=study.uid), running=True)
 
     def _seen(self, facts: StudyFacts, status: StudyStatus, metadata: ObjectMeta, *, running: bool) -> _Seen:
