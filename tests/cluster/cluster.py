@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from tests.cluster.addresses import CONTAINERD, HOST, RUNTIME, STATE
@@ -24,13 +26,30 @@ _COMPLETE: Final = STATE / "complete"
 _LOCK: Final = RUNTIME.with_suffix(".lock")
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that runs Pods, as its administrator."""
+
+    kubectl: Kubectl
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's."""
+        return self.kubectl.kubeconfig
+
+
+def existing(kubeconfig: Path) -> Cluster:
+    """Somebody else's, which has the images and volumes that it needs."""
+    return Cluster(Kubectl(binary("kubectl"), kubeconfig))
+
+
 def is_up() -> bool:
     """Whether it runs, all of it."""
     return _COMPLETE.exists() and all(Identity.read(file).alive for file in STATE.glob("*.pid"))
 
 
-def up() -> Kubectl:
-    """Start the cluster, unless it runs, and give it the images as their sources are now. Returns its administrator's access.
+def up() -> Cluster:
+    """Start the cluster, unless it runs, and give it the images as their sources are now.
 
     Starting it first removes what a run that was cut left.
 
@@ -43,9 +62,9 @@ def up() -> Kubectl:
             Containerd(CONTAINERD).import_layout(build_images())
         else:
             _start()
-        kubectl = Kubectl(binary("kubectl"), _KUBECONFIG)
-        provide_volumes(kubectl, STATE / "volumes")
-        return kubectl
+        cluster = existing(_KUBECONFIG)
+        provide_volumes(cluster.kubectl, STATE / "volumes")
+        return cluster
 
 
 def down() -> None:
