@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tuning_operator.api.study import StudySpec
 from tuning_operator.engine.actions import (
@@ -31,6 +32,7 @@ from tuning_operator.engine.facts import (
     Outcome,
     Phase,
     Role,
+    StudyCause,
     StudyFacts,
     Trial,
     TrialState,
@@ -50,6 +52,7 @@ class SimulatedWorld:
     done: list[Action] = field(default_factory=list)
     max_trials_at_verdict: int = 0
     accepted_as: Phase = Phase.RUNNING  # what becomes of an attempt when the runtime accepts it
+    refuses: StudyCause | None = None  # why the runtime takes no attempt; known from the first that it did not take
     starts: list[tuple[int, int]] = field(default_factory=list)  # (trial, attempt), as the runtime really started them
 
     def __post_init__(self) -> None:
@@ -74,9 +77,9 @@ class SimulatedWorld:
         return actions
 
     def settle(self, *, limit: int = 50) -> None:
-        """Look until there is nothing to do."""
+        """Look until there is nothing to do but to try again what was refused."""
         for _ in range(limit):
-            if not self.round():
+            if all(isinstance(action, StartAttempt) and self.refuses for action in self.round()):
                 return
         raise AssertionError(f"the engine never rests: {self.decide()}")
 
@@ -94,7 +97,11 @@ class SimulatedWorld:
             case StartAttempt():
                 # The runtime accepts it, then that is recorded: a crash may come between.
                 if self.facts.trial(action.trial).last.observed is None:
-                    self._observe(action.trial, Observation(phase=self.accepted_as, started_at=self.now))
+                    if self.refuses is not None:
+                        self.obstruct(self.refuses)
+                        return False
+                    placed = self.now if self.accepted_as is Phase.RUNNING else None
+                    self._observe(action.trial, Observation(phase=self.accepted_as, started_at=placed))
                     self.starts.append((action.trial, action.attempt))
                 if unrecorded:
                     return False
@@ -124,6 +131,31 @@ class SimulatedWorld:
         seen = self.facts.trial(number).last.observed
         started = seen.started_at if seen else self.now
         self._observe(number, Observation(phase=Phase.ENDED, started_at=started, ended=ended))
+
+    def place(self, number: int) -> None:
+        """The newest attempt of a trial gets its place."""
+        self._change_sight(number, phase=Phase.RUNNING, started_at=self.now)
+
+    def hold_up(self, number: int, *, held_up: bool = True) -> None:
+        """The newest attempt of a trial cannot run because of the study, or can again."""
+        self._change_sight(number, held_up=held_up)
+
+    def obstruct(self, *causes: StudyCause) -> None:
+        """These, and no others, keep trials from running."""
+        self.facts = replace(self.facts, causes=causes)
+
+    def leave_room(self, share: int | None) -> None:
+        """Other studies leave so much room."""
+        self.facts = replace(self.facts, share=share)
+
+    def delete(self) -> None:
+        """The user deletes the study."""
+        self.facts = replace(self.facts, deleted=True)
+
+    def _change_sight(self, number: int, **changes: Any) -> None:
+        seen = self.facts.trial(number).last.observed
+        assert seen is not None, "what nobody sees does not change"
+        self._observe(number, replace(seen, **changes))
 
     def vanish(self, number: int) -> None:
         """The runtime loses an attempt without a trace.
@@ -191,13 +223,13 @@ class SimulatedWorld:
         match action:
             case AskTrial(number=number) | ClaimTrial(number=number):
                 assert number == len(self.facts.trials), "the next number"
-                assert len(self.facts.live) < self.facts.spec.budget.parallelism, "never more at once than parallelism"
+                self._check_room()
             case ClaimAttempt(trial=number, attempt=attempt):
                 trial = self.facts.trial(number)
                 assert not trial.finished, "a finished trial never restarts"
                 assert not trial.last.live, "one attempt at a time"
                 assert attempt == trial.last.number + 1, "a name is never used twice"
-                assert len(self.facts.live) < self.facts.spec.budget.parallelism, "never more at once than parallelism"
+                self._check_room()
             case StartAttempt(trial=number, attempt=attempt):
                 trial = self.facts.trial(number)
                 assert not trial.finished, "a finished trial never restarts"
@@ -213,8 +245,16 @@ class SimulatedWorld:
                 assert self.facts.trial(number).attempts[attempt].live, "what ended is not stopped"
             case DecideEnd():
                 assert self.facts.verdict is None, "one verdict"
-            case ReleaseAttempt() | ExpireStudy():
+            case ExpireStudy():
+                assert not self.facts.deleted, "what is gone is not deleted"
+            case ReleaseAttempt():
                 pass
+
+    def _check_room(self) -> None:
+        live = len(self.facts.live)
+        assert live < self.facts.spec.budget.parallelism, "never more at once than parallelism"
+        assert self.facts.share is None or live < self.facts.share, "never more than other studies leave room for"
+        assert not self.facts.causes, "nothing new that could not run"
 
 
 def completed(world: SimulatedWorld) -> int:

@@ -13,11 +13,12 @@ from tests.support.studies import study_spec
 from tuning_operator.engine import summary
 from tuning_operator.engine.actions import ExpireStudy, ReleaseAttempt, StartAttempt, StopAttempt
 from tuning_operator.engine.decide import POLICIES, Policy
-from tuning_operator.engine.facts import Outcome, Phase, Role, StopReason, TrialState
+from tuning_operator.engine.facts import SPEC_CHANGED, Outcome, Phase, Role, StopReason, StudyCause, TrialState
 from tuning_operator.engine.policies import (
     baseline,
     conclude,
     expiry,
+    mend,
     pruning,
     release,
     resume,
@@ -30,6 +31,9 @@ from tuning_operator.engine.policies import (
 from tuning_operator.engine.status import project
 
 Build = Callable[..., SimulatedWorld]
+
+NO_SECRET: Final = StudyCause(reason="SecretMissing", message="secret registry not found", object="Secret/registry")
+TIMED: Final = {"timeout": "1m", "template": {"spec": {"containers": [{"name": "t"}]}}}
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,60 @@ def _suspended_stops_and_resumes_the_same_trials(world: Build) -> None:
     assert newest(w, 0).number == 1
 
 
+def _ends_when_deleted(world: Build) -> None:
+    w = world(ttlSecondsAfterFinished=0)
+    w.settle()
+    w.end(0, Outcome.SUCCEEDED)
+    w.settle()
+    w.delete()
+    w.settle()
+    assert StopAttempt(trial=1, attempt=0, reason=StopReason.STUDY_ENDED) in w.done
+    for trial in w.running():
+        w.end(trial.number, Outcome.DISRUPTED)
+    w.settle()
+    assert w.facts.verdict is not None
+    assert (w.facts.verdict.reason, w.facts.verdict.succeeded) == ("Deleted", False)
+    assert w.facts.finished_at is not None
+    assert ExpireStudy() not in w.done, "it is gone already"
+
+
+def _starts_anew_under_a_mended_spec(world: Build) -> None:
+    w = world()
+    w.settle()
+    w.hold_up(0)
+    w.obstruct(NO_SECRET)
+    w.edit(study_spec())
+    w.settle()
+    assert newest(w, 0).stop_reason is StopReason.SPEC_CHANGED
+    assert newest(w, 1).stop_reason is None, "what runs is left alone"
+    w.vanish(0)
+    w.settle()
+    w.obstruct()
+    w.settle()
+    first, second = w.facts.trial(0).attempts
+    assert first.ended is not None
+    assert (first.ended.outcome, first.ended.reason) == (Outcome.DISRUPTED, SPEC_CHANGED)
+    assert (second.number, second.generation, second.observed is not None) == (1, 2, True)
+    counts = project(w.facts, w.now).trials
+    assert (counts.failed, counts.disrupted) == (0, 0)
+
+
+def _tries_again_what_was_refused(world: Build) -> None:
+    w = world(budget={"maxTrials": 4, "parallelism": 3})
+    w.refuses = NO_SECRET
+    w.settle()
+    assert [(t.number, t.last.started_at) for t in w.facts.trials] == [(0, None)], "nothing further is claimed"
+    w.round()
+    assert w.done[-1] == StartAttempt(trial=0, attempt=0), "asked at every look"
+    w.refuses = None
+    w.round()
+    w.obstruct()
+    w.settle()
+    assert w.starts == [(0, 0), (1, 0), (2, 0)]
+
+
 def _an_attempt_over_its_limit_is_stopped(world: Build) -> None:
-    w = world(trial={"timeout": "1m", "template": {"spec": {"containers": [{"name": "t"}]}}})
+    w = world(trial=TIMED)
     w.settle()
     w.now += 61
     w.settle()
@@ -190,6 +246,9 @@ SCENARIOS: Final = (
     Scenario("ends after exactly maxTrials search trials and says the best", verdict.policy, _ends_after_max_trials),
     Scenario("stops the other trials when the target is reached", stop.policy, _stops_others_at_the_end),
     Scenario("resumes the same trials after a suspension", stop.policy, _suspended_stops_and_resumes_the_same_trials),
+    Scenario("ends a study whose object is deleted, and does not delete it again", verdict.policy, _ends_when_deleted),
+    Scenario("starts what is held up anew once the spec is edited", mend.policy, _starts_anew_under_a_mended_spec),
+    Scenario("tries again what was refused, and claims nothing meanwhile", start.policy, _tries_again_what_was_refused),
     Scenario(
         "does not retry an attempt over its time limit",
         timeout.policy,
@@ -533,7 +592,7 @@ def test_an_attempt_that_nobody_recorded_or_remembers_is_started_as_if_for_the_f
 
 
 def test_an_attempt_that_was_to_be_stopped_when_we_were_killed_is_asked_again() -> None:
-    world = SimulatedWorld(spec=study_spec(trial={"timeout": "1m", "template": {"spec": {"containers": [{"name": "t"}]}}}))
+    world = SimulatedWorld(spec=study_spec(trial=TIMED))
     world.settle()
     world.now += 61
     world.round(crash_after=0)
@@ -561,24 +620,36 @@ def test_what_was_claimed_and_never_started_is_not_started_once_the_study_is(end
 
 
 def test_waiting_for_a_place_does_not_count_against_the_time_limit() -> None:
-    spec = study_spec(trial={"timeout": "1m", "template": {"spec": {"containers": [{"name": "t"}]}}})
-    world = SimulatedWorld(spec=spec, accepted_as=Phase.PENDING)
+    world = SimulatedWorld(spec=study_spec(trial=TIMED), accepted_as=Phase.PENDING)
     world.settle()
     world.now += 3600
     assert not world.decide()
 
 
-def test_suspensions_do_not_count_as_disruptions_without_progress() -> None:
+def _suspend_and_resume(world: SimulatedWorld) -> None:
+    world.edit(study_spec(budget={"maxTrials": 1}, suspend=True))
+    world.settle()
+    world.end(0, Outcome.DISRUPTED)
+    world.settle()
+    world.edit(study_spec(budget={"maxTrials": 1}))
+
+
+def _hold_up_and_mend(world: SimulatedWorld) -> None:
+    world.hold_up(0)
+    world.edit(study_spec(budget={"maxTrials": 1}))
+    world.settle()
+    world.end(0, Outcome.DISRUPTED)
+
+
+@pytest.mark.parametrize("interrupt", [_suspend_and_resume, _hold_up_and_mend], ids=["suspended", "mended"])
+def test_a_trial_is_not_given_up_for_having_been(interrupt: Callable[[SimulatedWorld], None]) -> None:
     world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 1}))
     for _ in range(8):
         world.settle()
-        world.edit(study_spec(budget={"maxTrials": 1}, suspend=True))
-        world.settle()
-        world.end(0, Outcome.DISRUPTED)
-        world.settle()
-        world.edit(study_spec(budget={"maxTrials": 1}))
+        interrupt(world)
     world.settle()
     assert not world.facts.trial(0).finished
+    assert project(world.facts, world.now).trials.disrupted == 0
     for _ in range(5):
         world.end(0, Outcome.DISRUPTED)
         world.settle()
