@@ -69,6 +69,8 @@ class ControlPlane:
     admin: Certificate
     kubectl: Kubectl
     """The administrator's."""
+    programs: Programs
+    """etcd, kube-apiserver and kube-controller-manager."""
 
     @property
     def kubeconfig(self) -> Path:
@@ -118,7 +120,7 @@ def start_control_plane(folder: Path, programs: Programs, *, host: str = LOOPBAC
     manager = authority.sign("system:kube-controller-manager")
     admin = authority.sign("kubernetes-admin", groups=("system:masters",))
     kubeconfig = write_kubeconfig(folder / "admin.kubeconfig", url, authority, admin)
-    plane = ControlPlane(url, authority, admin, Kubectl(kubectl, kubeconfig))
+    plane = ControlPlane(url, authority, admin, Kubectl(kubectl, kubeconfig), programs)
 
     programs.start("etcd", _etcd_command(folder / "etcd", etcd_url, f"http://{LOOPBACK}:{peer_port}"))
     programs.wait("etcd", _answers(f"{etcd_url}/health"), seconds=_READY_WITHIN)

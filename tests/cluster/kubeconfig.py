@@ -8,10 +8,10 @@ from pathlib import Path
 from tests.cluster.certificates import Authority, Certificate
 
 
-def write_kubeconfig(file: Path, url: str, authority: Authority, user: Certificate) -> Path:
-    """Write one, as JSON, which is YAML too."""
+def write_kubeconfig(file: Path, url: str, authority: Authority, user: Certificate | str) -> Path:
+    """Write one, as JSON, which is YAML too. The user shows a certificate or a token."""
     cluster = {"server": url, "certificate-authority": str(authority.own.certificate)}
-    access = {"client-certificate": str(user.certificate), "client-key": str(user.key)}
+    access = {"token": user} if isinstance(user, str) else _by_certificate(user)
     document = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -22,3 +22,7 @@ def write_kubeconfig(file: Path, url: str, authority: Authority, user: Certifica
     }
     file.write_text(json.dumps(document), encoding="utf-8")
     return file
+
+
+def _by_certificate(user: Certificate) -> dict[str, str]:
+    return {"client-certificate": str(user.certificate), "client-key": str(user.key)}

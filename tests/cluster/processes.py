@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -80,12 +80,21 @@ class Programs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._commands: dict[str, tuple[Sequence[str | Path], Mapping[str, str] | None]] = {}
 
-    def start(self, name: str, command: Sequence[str | Path]) -> None:
-        """Start a program in a session of its own: Ctrl-C in a terminal ends the tests, and these end it in order."""
-        with (self._folder / f"{name}.log").open("wb") as log:
+    def start(self, name: str, command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> None:
+        """Start a program in a session of its own: Ctrl-C in a terminal ends the tests, and these end it in order.
+
+        Args:
+            name: by which it is known here.
+            command: the program and its arguments.
+            environment: all of its variables; None for those of this process.
+        """
+        self._commands[name] = command, environment
+        # One that is started again goes on in its log.
+        with (self._folder / f"{name}.log").open("ab") as log:
             child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
         self._children[name] = child
         if identity := Identity.of(child.pid):
@@ -108,6 +117,16 @@ class Programs:
             until(alive_and_ready, seconds=seconds, what=f"{name} is ready")
         except TimeoutError as error:
             raise ProgramError(f"{error}: {self._last_lines(name)}") from None
+
+    def kill(self, name: str) -> None:
+        """End a program at once, by a signal that it cannot see."""
+        self._children[name].kill()
+        self._children[name].wait()
+
+    def start_again(self, name: str) -> None:
+        """Start a program that has ended, as before."""
+        command, environment = self._commands[name]
+        self.start(name, command, environment=environment)
 
     def stop(self) -> None:
         """End them all."""
