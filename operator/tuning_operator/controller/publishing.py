@@ -84,7 +84,7 @@ def announcements(before: StudyStatus | None, after: StudyStatus) -> Iterator[An
         chosen = f"sampler {after.search.sampler}: {after.search.reason}" if after.search else ""
         if chosen:
             yield Announcement(type="Normal", reason="Accepted", message=chosen)
-    if after.baseline and not (before and before.baseline) and _holds(after, "Reconciling", "Searching"):
+    if after.baseline and _searches(after) and not (before and _searches(before)):
         yield Announcement(type="Normal", reason="BaselineKnown", message=_baseline(after))
     for condition in after.conditions:
         yield from _change(_find(before, condition.type), condition)
@@ -121,9 +121,10 @@ def _find(status: StudyStatus | None, kind: str) -> StatusCondition | None:
     return next((condition for condition in status.conditions if condition.type == kind), None) if status else None
 
 
-def _holds(status: StudyStatus, kind: str, reason: str) -> bool:
-    condition = _find(status, kind)
-    return condition is not None and condition.reason == reason
+def _searches(status: StudyStatus) -> bool:
+    """Whether there is a search trial: then every baseline run has ended."""
+    counts = status.trials
+    return counts.pending + counts.running > 0 or not counts.progress.startswith("0/")
 
 
 def event_document(raw: Mapping[str, Any], said: Announcement, now: float) -> Document:

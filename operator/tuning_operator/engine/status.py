@@ -57,7 +57,7 @@ def project(
         phase=phase(facts),
         conditions=_conditions(facts, now, previous),
         trials=_counts(facts),
-        baseline=BaselineStatus(value=base.mean, stddev=base.stddev, repeats=base.repeats) if base else None,
+        baseline=_baseline(base) if base else None,
         best=top[0] if top else None,
         top=top,
         improvement=_improvement(facts),
@@ -204,9 +204,19 @@ def _disruptions(trials: Iterable[Trial]) -> int:
     return sum(ended.outcome is Outcome.DISRUPTED and ended.reason not in NOT_COUNTED for ended in ends)
 
 
+def _figure(value: float) -> float:
+    """As many digits as a 32-bit float has, for people's eyes; the database keeps all of them."""
+    return float(f"{value:.7g}")
+
+
+def _baseline(figures: summary.BaselineFigures) -> BaselineStatus:
+    spread = None if figures.stddev is None else _figure(figures.stddev)
+    return BaselineStatus(value=_figure(figures.mean), stddev=spread, repeats=figures.repeats)
+
+
 def _best(trial: Trial) -> BestTrial:
     assert trial.value is not None, "a ranked trial is complete"
-    return BestTrial(trial=trial.number, value=trial.value, parameters=dict(trial.parameters))
+    return BestTrial(trial=trial.number, value=_figure(trial.value), parameters=dict(trial.parameters))
 
 
 def _improvement(facts: StudyFacts) -> Improvement | None:
@@ -214,7 +224,7 @@ def _improvement(facts: StudyFacts) -> Improvement | None:
     if base is None or best is None or best.value is None:
         return None
     gain = best.value - base.mean
-    return Improvement(absolute=gain if facts.spec.objective.direction == "maximize" else -gain)
+    return Improvement(absolute=_figure(gain if facts.spec.objective.direction == "maximize" else -gain))
 
 
 def _usage(facts: StudyFacts, now: float) -> Usage:

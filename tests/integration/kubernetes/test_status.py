@@ -158,7 +158,7 @@ def test_wide_columns_show_the_sampler_and_how_trials_go(api_server: ApiServer, 
     api_server.apply_status(study, status_document(project(world.facts, world.now, choice=CHOICE)), manager=MANAGER)
     head, row = columns(api_server.kubectl("get", "tstudy", f"--namespace={study}", "--output=wide"))
     assert head == ["NAME", "PHASE", "TRIALS", "BEST", "GAIN", "SAMPLER", "RUNNING", "FAILED", "AGE"]
-    assert row[:4] == ["digits", "Running", "1/5", "0.30000000000000004"]
+    assert row[:4] == ["digits", "Running", "1/5", "0.3"]
     assert row[4:-1] == ["gp", "2", "0"]  # without a baseline there is no gain
 
 
