@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.cluster import Cluster, down, existing, is_up, up
+from tests.e2e.cluster.installation import Installation
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +35,9 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     name = created["metadata"]["name"]
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Cluster) -> Installation:
+    """Installed as the README says."""
+    return Installation.install(cluster.kubectl)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import optuna
 import sqlalchemy as sa
-from tests.cluster.control_plane import KubectlError
+from tests.cluster.control_plane import Kubectl
 from tests.cluster.waiting import until
 
 Document = dict[str, Any]
@@ -26,33 +26,7 @@ OVERLAY: Final = Path(__file__).parents[3] / "deploy" / "overlays" / "postgres"
 TRAINER: Final = "tuning-trainer:0.1.0"
 PATIENCE: Final = 300.0
 OURS: Final = "app.kubernetes.io/managed-by=tuning-operator"
-_ENFORCE: Final = "pod-security.kubernetes.io/enforce"
 _TERMINAL: Final = ("Succeeded", "Failed")
-
-
-class Kubectl:
-    """kubectl, as an administrator of the cluster."""
-
-    def __init__(self, program: Path, kubeconfig: Path) -> None:
-        self.program = program
-        self.kubeconfig = kubeconfig
-
-    def __call__(self, *arguments: str, stdin: str = "") -> str:
-        """What it prints.
-
-        Raises:
-            KubectlError: it failed.
-        """
-        command = [str(self.program), f"--kubeconfig={self.kubeconfig}", *arguments]
-        result = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=PATIENCE)
-        if result.returncode:
-            raise KubectlError(result.stderr.strip())
-        return result.stdout
-
-    def json(self, *arguments: str) -> Document:
-        """The object or list that it gets."""
-        document: Document = json.loads(self(*arguments, "--output=json"))
-        return document
 
 
 @dataclass
@@ -64,8 +38,12 @@ class Installation:
     @classmethod
     def install(cls, kubectl: Kubectl) -> Installation:
         """Do what the README says, and wait until it is ready."""
-        kubectl("apply", f"--kustomize={OVERLAY}")
         installed = cls(kubectl)
+        there = kubectl("get", "deployment", f"--namespace={SYSTEM}", "--ignore-not-found", "--output=name")
+        kubectl("apply", f"--kustomize={OVERLAY}")
+        if there:
+            # Its image has the same name and may be another one.
+            kubectl("rollout", "restart", "deployment/tuning-operator", f"--namespace={SYSTEM}")
         installed.wait_ready()
         return installed
 
@@ -76,20 +54,18 @@ class Installation:
 
     # Studies
 
-    def create_namespace(self) -> str:
-        """A namespace that enforces the strictest Pod security."""
-        document = {"apiVersion": "v1", "kind": "Namespace"}
-        metadata = {"generateName": "research-", "labels": {_ENFORCE: "restricted"}}
-        text = json.dumps(document | {"metadata": metadata})
-        return str(json.loads(self.kubectl("create", "--filename=-", "--output=json", stdin=text))["metadata"]["name"])
-
     def apply(self, namespace: str, document: Mapping[str, Any]) -> None:
         """kubectl apply."""
         self.kubectl("apply", f"--namespace={namespace}", "--filename=-", stdin=json.dumps(document))
 
+    def get(self, *arguments: str) -> Document:
+        """The object or list that `kubectl get` gets."""
+        document: Document = json.loads(self.kubectl("get", *arguments, "--output=json"))
+        return document
+
     def study(self, namespace: str, name: str) -> Document:
         """The object."""
-        return self.kubectl.json("get", "tuningstudy", name, f"--namespace={namespace}")
+        return self.get("tuningstudy", name, f"--namespace={namespace}")
 
     def conditions(self, namespace: str, name: str) -> dict[str, tuple[str, str]]:
         """Status and reason of each condition."""
@@ -108,7 +84,7 @@ class Installation:
 
     def pods(self, namespace: str) -> list[Document]:
         """Pods of trials."""
-        return list(self.kubectl.json("get", "pods", f"--namespace={namespace}", f"--selector={OURS}")["items"])
+        return list(self.get("pods", f"--namespace={namespace}", f"--selector={OURS}")["items"])
 
     def running(self, namespace: str) -> list[str]:
         """Names of the trials' Pods whose containers run."""
@@ -133,8 +109,8 @@ class Installation:
     @contextmanager
     def database(self) -> Iterator[str]:
         """Its URL, as this machine reaches it: by the Pod's address."""
-        secret = self.kubectl.json("get", "secret", "tuning-database", f"--namespace={SYSTEM}")
-        pod = self.kubectl.json("get", "pod", "tuning-database-0", f"--namespace={SYSTEM}")
+        secret = self.get("secret", "tuning-database", f"--namespace={SYSTEM}")
+        pod = self.get("pod", "tuning-database-0", f"--namespace={SYSTEM}")
         encoded = self.kubectl(
             "get", "secret", "tuning-database", f"--namespace={SYSTEM}", "--output=go-template={{.data.url | base64decode}}"
         )
@@ -156,13 +132,13 @@ class Installation:
 
     def operator_pod(self) -> str:
         """Its Pod."""
-        pods = self.kubectl.json("get", "pods", f"--namespace={SYSTEM}", "--selector=app.kubernetes.io/name=tuning-operator")
+        pods = self.get("pods", f"--namespace={SYSTEM}", "--selector=app.kubernetes.io/name=tuning-operator")
         return str(next(pod["metadata"]["name"] for pod in pods["items"] if "deletionTimestamp" not in pod["metadata"]))
 
     def kill_operator(self) -> None:
         """SIGKILL, and a new Pod at once instead of the kubelet's growing pauses."""
         pod = self.operator_pod()
-        uid = self.kubectl.json("get", "pod", pod, f"--namespace={SYSTEM}")["metadata"]["uid"]
+        uid = self.get("pod", pod, f"--namespace={SYSTEM}")["metadata"]["uid"]
         for process in _processes_of(uid):
             os.kill(process, signal.SIGKILL)
         self.kubectl("delete", "pod", pod, f"--namespace={SYSTEM}", "--grace-period=0", "--force", "--wait=false")

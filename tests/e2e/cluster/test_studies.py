@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
 from tests.cluster.waiting import until
 from tests.e2e.cluster.installation import OURS, PATIENCE, SYSTEM, Document, Installation, watching_pods
 from tests.e2e.cluster.studies import WAITING_SCRIPT, reporting, scripted, study
+
+from tuning_operator.runtime.kubernetes.names import TOKEN_AUDIENCE
 
 SUCCEEDED = {
     "Succeeded": "True",
@@ -21,12 +26,6 @@ SUCCEEDED = {
     "Reconciling": "False",
     "Stalled": "False",
 }
-
-
-@pytest.fixture
-def namespace(operator: Installation) -> str:
-    """Under restricted Pod security."""
-    return operator.create_namespace()
 
 
 def trainer_study(name: str) -> Document:
@@ -71,7 +70,8 @@ def test_three_studies_at_once_succeed_with_exact_counts(operator: Installation,
         stored = operator.stock_trials(namespace, name)
         assert [trial.number for trial in stored] == list(range(13))
         assert {trial.state for trial in stored} <= {TrialState.COMPLETE, TrialState.PRUNED}
-        assert status["best"]["value"] == pytest.approx(max(t.value for t in stored[1:] if t.state is TrialState.COMPLETE))
+        completed = [trial.value for trial in stored[1:] if trial.state is TrialState.COMPLETE and trial.value is not None]
+        assert status["best"]["value"] == pytest.approx(max(completed))
         assert "finalizers" not in found["metadata"]
         reasons = events(operator, namespace, name)
         assert (reasons.count("Accepted"), reasons.count("BaselineKnown"), reasons.count("Succeeded")) == (1, 1, 1), reasons
@@ -83,7 +83,7 @@ def test_three_studies_at_once_succeed_with_exact_counts(operator: Installation,
 def events(operator: Installation, namespace: str, name: str) -> list[str]:
     """Reasons of the Events about a study."""
     selector = f"--field-selector=involvedObject.kind=TuningStudy,involvedObject.name={name}"
-    found = operator.kubectl.json("get", "events", f"--namespace={namespace}", selector)
+    found = operator.get("events", f"--namespace={namespace}", selector)
     return [event["reason"] for event in found["items"]]
 
 
@@ -132,7 +132,7 @@ def test_a_deleted_study_leaves_no_job_and_a_new_one_of_its_name_starts_anew(ope
 
     def jobs_of_old() -> list[Document]:
         selector = f"--selector=tuningstudy.dev/study-uid={old}"
-        return list(operator.kubectl.json("get", "jobs,pods", f"--namespace={namespace}", selector)["items"])
+        return list(operator.get("jobs,pods", f"--namespace={namespace}", selector)["items"])
 
     until(lambda: not jobs_of_old(), seconds=PATIENCE, what="nothing of the deleted study is left")
     assert len(operator.stored_trials(f"{namespace}/digits/{new[:8]}")) == 4
@@ -163,9 +163,8 @@ with tuning_client.trial() as trial:
     assert [trial.value for trial in trials[:2]] == [trial.params["x"] for trial in trials[:2]]
     assert not any(trial.intermediate_values for trial in trials), "no report got through"
     for trial in trials[:2]:
-        metrics = trial.user_attrs["tuning:metrics"]
-        assert metrics["seed"] == trial.user_attrs["tuning:seed"]
-        assert metrics["gradient_norm"] == 1e9
+        assert trial.user_attrs["tuning:metric:seed"] == trial.user_attrs["tuning:seed"]
+        assert trial.user_attrs["tuning:metric:gradient_norm"] == 1e9
 
 
 @contextmanager
@@ -202,7 +201,7 @@ def test_an_operator_killed_again_and_again_runs_every_trial_once(operator: Inst
         uid = operator.study(namespace, "digits")["metadata"]["uid"]
         # As soon as a Job is there its creation is not yet recorded, or just so.
         for trial in (0, 4, 9):
-            until(lambda number=trial: has_pod(operator, namespace, number), seconds=PATIENCE, what=f"trial {trial} has begun")
+            until(partial(has_pod, operator, namespace, trial), seconds=PATIENCE, what=f"trial {trial} has begun")
             operator.kill_operator()
         operator.wait(namespace, "digits", "Succeeded")
     attempts = watch.attempts(uid)
@@ -233,7 +232,7 @@ def test_an_evicted_trial_runs_again_under_its_number_and_is_no_failure(operator
     assert (status["trials"]["progress"], status["trials"]["failed"], status["trials"]["disrupted"]) == ("1/1", 0, 1)
     (trial,) = operator.stock_trials(namespace, "digits")
     assert (trial.number, trial.value) == (0, trial.params["x"])
-    labels = operator.kubectl.json("get", "pod", again, f"--namespace={namespace}")["metadata"]["labels"]
+    labels = operator.get("pod", again, f"--namespace={namespace}")["metadata"]["labels"]
     assert (labels["tuningstudy.dev/trial"], labels["tuningstudy.dev/attempt"]) == ("0", "1")
 
 
@@ -261,7 +260,7 @@ def test_trials_hold_no_credentials_for_the_api_and_none_for_the_database(operat
     assert "kubernetes.io" not in inside
     assert "/var/run/secrets/tuningstudy.dev" in inside
     labels = f"--selector={OURS}"
-    (found,) = operator.kubectl.json("get", "pods", f"--namespace={namespace}", labels)["items"]
+    (found,) = operator.get("pods", f"--namespace={namespace}", labels)["items"]
     assert found["spec"]["automountServiceAccountToken"] is False
     operator.let_go(namespace, pod)
     operator.wait(namespace, "digits", "Succeeded")
@@ -273,3 +272,32 @@ def test_the_operator_is_healthy_and_its_metrics_can_be_scraped(operator: Instal
     assert json.loads(operator.kubectl("get", f"--raw={proxy}/healthz"))["alive"] is True
     assert json.loads(operator.kubectl("get", f"--raw={proxy}/readyz"))["ready"] is True
     assert "tuning_operator_queue_depth" in operator.kubectl("get", f"--raw={proxy}/metrics")
+
+
+def test_people_read_a_study_through_the_api_server_with_a_token_of_their_own(
+    operator: Installation, namespace: str, tmp_path: Path
+) -> None:
+    operator.apply(namespace, scripted("digits", budget={"maxTrials": 2}))
+    operator.wait(namespace, "digits", "Succeeded")
+    operator.kubectl("create", "serviceaccount", "reader", f"--namespace={namespace}")
+    token = operator.kubectl("create", "token", "reader", f"--namespace={namespace}", f"--audience={TOKEN_AUDIENCE}").strip()
+    place = [f"--kubeconfig={operator.kubectl.kubeconfig}", f"--namespace={namespace}"]
+
+    def tuning(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["tuning", *arguments, *place]
+        return subprocess.run(
+            command, env=os.environ | {"TUNING_TOKEN": token}, capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
+
+    refused = tuning("report", "digits", f"--output={tmp_path / 'refused'}")
+    assert refused.returncode != 0, "it may not get the study yet"
+    role = ["rolebinding", "reader", "--clusterrole=view", f"--serviceaccount={namespace}:reader"]
+    operator.kubectl("create", *role, f"--namespace={namespace}")
+    until(lambda: tuning("watch", "digits", "--once").returncode == 0, seconds=PATIENCE, what="the right is in force")
+    seen = tuning("watch", "digits", "--once")
+    assert "MaxTrialsReached" in seen.stdout + seen.stderr
+    written = tuning("report", "digits", f"--output={tmp_path}")
+    assert written.returncode == 0, written.stderr
+    assert (tmp_path / "report.html").stat().st_size > 0
+    best = operator.study(namespace, "digits")["status"]["best"]
+    assert json.loads((tmp_path / "result.json").read_text())["best"]["trial"] == best["trial"]
