@@ -94,6 +94,10 @@ def _refresh_store(folder: Path, layout: ImageLayout) -> None:
     held = "".join(sorted(layout.images.values()))
     if stamp.exists() and stamp.read_text(encoding="utf-8") == held:
         return
+    cut = folder / "cut"
+    if cut.exists():  # an image has its name before it is unpacked
+        shutil.rmtree(folder / "store", ignore_errors=True)
+    cut.touch()
     stamp.unlink(missing_ok=True)
     programs = Programs(folder)
     with tempfile.TemporaryDirectory() as state:
@@ -108,6 +112,7 @@ def _refresh_store(folder: Path, layout: ImageLayout) -> None:
         finally:
             programs.stop()
     stamp.write_text(held, encoding="utf-8")
+    cut.unlink()
 
 
 def _export(folder: Path, name: str, layout: ImageLayout) -> None:
