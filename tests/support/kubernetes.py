@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,10 @@ class RefusedError(Exception):
     """The API server refused; the text is its message."""
 
 
+class AbsentError(RefusedError):
+    """There is no such object."""
+
+
 @dataclass(frozen=True)
 class ApiServer:
     """A Kubernetes API without nodes, in which TuningStudy is defined."""
@@ -37,6 +42,24 @@ class ApiServer:
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """What kubectl prints, as an administrator."""
         return self.plane.kubectl(*arguments, stdin=stdin)
+
+    def request(
+        self, method: str, path: str, body: Document | None = None, *, content_type: str = "application/json"
+    ) -> Document:
+        """The answer to a request as an administrator, as a document.
+
+        Raises:
+            RefusedError: the API server refused.
+        """
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        request = self.client.param_serialize(method, path, header_params=headers, body=body)
+        answer = self.client.call_api(*request, _request_timeout=_TIMEOUT)
+        document: Document = json.loads(answer.response.data)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            raise AbsentError(document["message"])
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise RefusedError(document["message"])
+        return document
 
     def create_namespace(self) -> str:
         """A namespace of its own for a test. Returns its name."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from kubernetes.client import CoreV1Api, V1Node, V1ObjectMeta
-from tests.support.kubernetes import ApiServer
+from tests.support.kubernetes import AbsentError, ApiServer
 
 Document = dict[str, Any]
 
 NODE: Final = "simulated-node"
-_TIMEOUT: Final = 30
+_KILLED: Final = 137
+_PATCH: Final = "application/strategic-merge-patch+json"
 
 
 class SimulatedKubelet:
@@ -20,19 +20,21 @@ class SimulatedKubelet:
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
-        self._core = CoreV1Api(server.client)
 
     def register(self) -> None:
         """Say that the node is there: Pods on nodes that are not are removed after a while."""
-        self._core.create_node(V1Node(metadata=V1ObjectMeta(name=NODE)), _request_timeout=_TIMEOUT)
+        self._server.request("POST", "/api/v1/nodes", {"metadata": {"name": NODE}})
 
     def run(self, namespace: str, pod: str) -> None:
         """Place a Pod on the node, as the scheduler does, and start its containers."""
-        binding = {"metadata": {"name": pod}, "target": {"apiVersion": "v1", "kind": "Node", "name": NODE}}
-        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/binding"
-        self._server.kubectl("create", f"--raw={path}", "--filename=-", stdin=json.dumps(binding))
-        running = {"running": {"startedAt": _now()}}
-        self._write(namespace, pod, phase="Running", conditions=[_condition("PodScheduled", "")], containers=running)
+        self._place(namespace, pod)
+        self._write(namespace, pod, phase="Running", containers={"running": {"startedAt": _now()}})
+
+    def fail_to_pull(self, namespace: str, pod: str, image: str) -> None:
+        """Place a Pod on the node, and say that its image is nowhere to be found."""
+        self._place(namespace, pod)
+        waiting = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{image}": not found'}
+        self._write(namespace, pod, phase="Pending", containers={"waiting": waiting}, image=image)
 
     def end(self, namespace: str, pod: str, code: int, *, message: str = "", reason: str = "", disruption: str = "") -> None:
         """End the containers of a Pod.
@@ -45,26 +47,50 @@ class SimulatedKubelet:
             reason: of the termination; the usual one when empty.
             disruption: reason of a DisruptionTarget condition; none when empty.
         """
-        conditions = [_condition("PodScheduled", "")]
-        conditions += [_condition("DisruptionTarget", disruption)] if disruption else []
         why = reason or ("Error" if code else "Completed")
         terminated = {"terminated": {"exitCode": code, "reason": why, "message": message, "finishedAt": _now()}}
-        phase = "Failed" if code else "Succeeded"
-        self._write(namespace, pod, phase=phase, conditions=conditions, containers=terminated)
+        conditions = [_condition("DisruptionTarget", disruption)] if disruption else []
+        self._write(namespace, pod, phase="Failed" if code else "Succeeded", conditions=conditions, containers=terminated)
+
+    def obey(self, namespace: str) -> None:
+        """Kill the containers of every Pod that is being deleted, and forget it."""
+        for pod in self._server.request("GET", f"/api/v1/namespaces/{namespace}/pods")["items"]:
+            name = pod["metadata"]["name"]
+            if "deletionTimestamp" in pod["metadata"] and pod["spec"].get("nodeName") == NODE:
+                with suppress(AbsentError):  # a controller was faster
+                    if pod["status"]["phase"] not in ("Succeeded", "Failed"):
+                        self.end(namespace, name, _KILLED)
+                    self.forget(namespace, name)
 
     def forget(self, namespace: str, pod: str) -> None:
         """Say that nothing of a Pod is left on the node: the end of a deletion."""
-        self._core.delete_namespaced_pod(pod, namespace, grace_period_seconds=0, _request_timeout=_TIMEOUT)
+        self._server.request("DELETE", _path(namespace, pod), {"gracePeriodSeconds": 0})
 
-    def _write(self, namespace: str, pod: str, *, phase: str, conditions: list[Document], containers: Document) -> None:
+    def _place(self, namespace: str, pod: str) -> None:
+        binding = {"metadata": {"name": pod}, "target": {"apiVersion": "v1", "kind": "Node", "name": NODE}}
+        self._server.request("POST", f"{_path(namespace, pod)}/binding", binding)
+
+    def _write(
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        phase: str,
+        containers: Document,
+        conditions: list[Document] | None = None,
+        image: str = "trainer:1",
+    ) -> None:
+        container = {"name": "trainer", "image": image, "imageID": "", "ready": False, "restartCount": 0, "state": containers}
         status = {
             "phase": phase,
-            "conditions": conditions,
-            "containerStatuses": [
-                {"name": "trainer", "image": "trainer:1", "imageID": "", "ready": False, "restartCount": 0, "state": containers}
-            ],
+            "conditions": [_condition("PodScheduled", ""), *(conditions or [])],
+            "containerStatuses": [container],
         }
-        self._core.patch_namespaced_pod_status(pod, namespace, {"status": status}, _request_timeout=_TIMEOUT)
+        self._server.request("PATCH", f"{_path(namespace, pod)}/status", {"status": status}, content_type=_PATCH)
+
+
+def _path(namespace: str, pod: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods/{pod}"
 
 
 def _condition(kind: str, reason: str) -> Document:

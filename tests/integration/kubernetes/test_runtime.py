@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,10 +11,10 @@ from typing import Any, Final
 
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
-from tests.cluster.control_plane import KubectlError
 from tests.cluster.waiting import until
 from tests.integration.kubernetes.simulated_kubelet import SimulatedKubelet
 from tests.support.kubernetes import ApiServer
+from tests.support.namespaces import POD_SPEC, Namespace
 from tests.unit.api.manifests import good
 
 from tuning_operator.api.study import TrialTemplate
@@ -35,8 +34,7 @@ Document = dict[str, Any]
 KEY: Final = AttemptKey(3, 0)
 PATIENCE: Final = 90.0  # some controllers look every twenty seconds
 TTL: Final = 1
-ENFORCE: Final = "pod-security.kubernetes.io/enforce"
-PLAIN: Final[Document] = {"spec": {"containers": [{"name": "trainer", "image": "trainer:1"}]}}
+PLAIN: Final[Document] = {"spec": dict(POD_SPEC)}
 
 
 def launch(key: AttemptKey = KEY) -> Launch:
@@ -73,6 +71,10 @@ class World:
     @property
     def namespace(self) -> str:
         return self.study.namespace
+
+    @property
+    def space(self) -> Namespace:
+        return Namespace(self.server, self.namespace)
 
     @property
     def sight(self) -> Sight | None:
@@ -135,60 +137,17 @@ class World:
         await self.sees(lambda: self.sight is not None and self.sight.pod is None, "the Pod is gone")
         return self.end()
 
-    def objects(self, plural: str) -> list[Document]:
-        answer: Document = json.loads(self.server.kubectl("get", plural, f"--namespace={self.namespace}", "--output=json"))
-        items: list[Document] = answer["items"]
-        return items
-
-    def create(self, document: Document) -> None:
-        self.server.kubectl("create", f"--namespace={self.namespace}", "--filename=-", stdin=json.dumps(document))
-
     def create_foreign_job(self) -> str:
         """A Job of somebody else, under the name of ours. Returns the name."""
         name = job_name(self.study, KEY)
         template = {"spec": {**PLAIN["spec"], "restartPolicy": "Never"}}
-        self.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"template": template}})
+        self.space.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"template": template}})
         return name
-
-    def limit(self, **hard: str) -> None:
-        """A quota that is in force. Resources are written with _ for a dot and __ for a slash."""
-        limits = {name.replace("__", "/").replace("_", "."): amount for name, amount in hard.items()}
-        self.create({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "quota"}, "spec": {"hard": limits}})
-        until(
-            lambda: bool(re.search(r"(exceeded|failed) quota", self.objection())), seconds=PATIENCE, what="the quota is in force"
-        )
-
-    def enforce_restricted(self) -> None:
-        """Pod security that is in force."""
-        self.server.kubectl("label", "namespace", self.namespace, f"{ENFORCE}=restricted")
-        until(lambda: "PodSecurity" in self.objection(), seconds=PATIENCE, what="Pod security is in force")
-
-    def objection(self) -> str:
-        """What the API server has against one more plain Pod or Job: its plugins learn of changes a moment later."""
-        pod = {"spec": {**PLAIN["spec"], "restartPolicy": "Never"}}
-        probe = {"metadata": {"name": "probe"}}
-        items = [
-            {"apiVersion": "v1", "kind": "Pod", **probe, **pod},
-            {"apiVersion": "batch/v1", "kind": "Job", **probe, "spec": {"template": pod}},
-        ]
-        documents = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-        try:
-            self.server.kubectl("create", "--dry-run=server", f"--namespace={self.namespace}", "--filename=-", stdin=documents)
-        except KubectlError as error:
-            return str(error)
-        return ""
 
     async def sees_causes(self, *reasons: str) -> tuple[StudyCause, ...]:
         """Wait until these are what keeps trials from running, and return them."""
         await self.sees(lambda: tuple(cause.reason for cause in self.runtime.causes()) == reasons, f"causes {reasons}")
         return self.runtime.causes()
-
-
-@pytest.fixture(scope="module")
-def kubelet(api_server: ApiServer) -> SimulatedKubelet:
-    node = SimulatedKubelet(api_server)
-    node.register()
-    return node
 
 
 @pytest.fixture
@@ -209,7 +168,7 @@ async def api(api_server: ApiServer) -> AsyncIterator[KubernetesApi]:
 def world(api_server: ApiServer, namespace: str, api: KubernetesApi, kubelet: SimulatedKubelet) -> World:
     metadata = api_server.create_study(namespace, good())["metadata"]
     made = World(api_server, api, kubelet, StudyRef(namespace=namespace, name=metadata["name"], uid=metadata["uid"]))
-    until(lambda: made.objection() == "", seconds=PATIENCE, what="the namespace has its service account")
+    made.space.wait_ready()
     return made
 
 
@@ -218,8 +177,8 @@ def world(api_server: ApiServer, namespace: str, api: KubernetesApi, kubelet: Si
 
 async def test_starting_makes_one_job_and_the_job_one_pod(world: World) -> None:
     pod = await world.start_pod()
-    assert [job["metadata"]["name"] for job in world.objects("jobs")] == [job_name(world.study, KEY)]
-    assert [found["metadata"]["name"] for found in world.objects("pods")] == [pod]
+    assert [job["metadata"]["name"] for job in world.space.objects("jobs")] == [job_name(world.study, KEY)]
+    assert [found["metadata"]["name"] for found in world.space.objects("pods")] == [pod]
 
 
 async def test_a_started_attempt_is_known_before_any_event(world: World) -> None:
@@ -231,20 +190,20 @@ async def test_a_started_attempt_is_known_before_any_event(world: World) -> None
 async def test_starting_twice_makes_one_job(world: World) -> None:
     await world.runtime.start(launch())
     await world.runtime.start(launch())
-    assert len(world.objects("jobs")) == 1
+    assert len(world.space.objects("jobs")) == 1
 
 
 async def test_starting_again_after_a_restart_is_success(world: World) -> None:
     await world.runtime.start(launch())
     world.restart()
     await world.runtime.start(launch())
-    assert len(world.objects("jobs")) == 1
+    assert len(world.space.objects("jobs")) == 1
     assert world.observation is not None
 
 
 async def test_starting_again_is_success_under_a_quota_that_the_job_itself_uses_up(world: World) -> None:
     await world.runtime.start(launch())
-    world.limit(count__jobs_batch="1")
+    world.space.limit(count__jobs_batch="1")
     world.restart()
     await world.runtime.start(launch())
     assert world.runtime.causes() == ()
@@ -255,11 +214,11 @@ async def test_starting_again_is_success_under_a_quota_that_the_job_itself_uses_
 
 async def test_a_job_of_somebody_else_under_our_name_is_refused_and_left_alone(world: World) -> None:
     name = world.create_foreign_job()
-    before = world.objects("jobs")[0]["spec"]
+    before = world.space.objects("jobs")[0]["spec"]
     with pytest.raises(StartRefusedError, match=f"NameTaken: Job {name}"):
         await world.runtime.start(launch())
     assert [cause.object for cause in world.runtime.causes()] == [f"Job/{name}"]
-    assert world.objects("jobs")[0]["spec"] == before
+    assert world.space.objects("jobs")[0]["spec"] == before
     world.server.kubectl("delete", "job", name, f"--namespace={world.namespace}")
     await world.runtime.start(launch())
     assert world.runtime.causes() == ()
@@ -281,7 +240,7 @@ async def test_a_template_as_users_write_it_is_taken(world: World) -> None:
         }
     }
     await world.start_pod()
-    limits = world.objects("pods")[0]["spec"]["containers"][0]["resources"]["limits"]
+    limits = world.space.objects("pods")[0]["spec"]["containers"][0]["resources"]["limits"]
     assert limits == {"nvidia.com/gpu": "1", "cpu": "500m", "memory": "1Gi"}
 
 
@@ -290,7 +249,7 @@ async def test_a_template_as_users_write_it_is_taken(world: World) -> None:
 
 async def test_a_dry_run_makes_nothing(world: World) -> None:
     await world.runtime.dry_run(launch())
-    assert world.objects("jobs") == []
+    assert world.space.objects("jobs") == []
     assert world.runtime.observe() == {}
 
 
@@ -386,7 +345,7 @@ async def test_a_pod_deleted_by_hand_is_a_disruption(world: World) -> None:
     world.kubelet.end(world.namespace, pod, 143)
     assert await world.sees_end() == (Outcome.DISRUPTED, "Deleted")
     assert await world.sees_pod_gone() == (Outcome.DISRUPTED, "Deleted")
-    assert world.objects("pods") == []
+    assert world.space.objects("pods") == []
 
 
 async def test_a_job_deleted_by_hand_is_known_no_more(world: World) -> None:
@@ -404,7 +363,7 @@ async def test_a_running_trial_is_asked_to_stop_with_its_grace_period(world: Wor
     await world.runtime.stop(KEY)
     assert world.observation is not None
     assert (world.observation.phase, world.observation.stopping) == (Phase.RUNNING, True)
-    assert world.objects("pods")[0]["metadata"]["deletionGracePeriodSeconds"] == 17
+    assert world.space.objects("pods")[0]["metadata"]["deletionGracePeriodSeconds"] == 17
     world.kubelet.end(world.namespace, pod, 75)
     assert await world.sees_end() == (Outcome.DISRUPTED, "Interrupted")
     assert await world.sees_pod_gone() == (Outcome.DISRUPTED, "Interrupted")
@@ -436,22 +395,22 @@ async def test_a_pod_that_waits_for_a_node_is_stopped_with_its_job(world: World)
     assert world.observation is not None
     assert (world.observation.phase, world.observation.stopping) == (Phase.PENDING, True)
     await world.sees(lambda: world.observation is None, "Job and Pod are gone")
-    assert world.objects("jobs") == world.objects("pods") == []
+    assert world.space.objects("jobs") == world.space.objects("pods") == []
 
 
 async def test_a_job_without_pod_is_stopped_by_deleting_it(world: World) -> None:
-    world.limit(pods="0")
+    world.space.limit(pods="0")
     await world.runtime.start(launch())
     await world.runtime.stop(KEY)
     assert world.observation is None or world.observation.stopping
     await world.sees(lambda: world.observation is None, "the Job is gone")
-    assert world.objects("jobs") == []
+    assert world.space.objects("jobs") == []
 
 
 async def test_stopping_what_is_gone_is_success(world: World) -> None:
     await world.start_pod()
     world.server.kubectl("delete", "job", job_name(world.study, KEY), f"--namespace={world.namespace}", "--cascade=foreground")
-    until(lambda: world.objects("pods") == [], seconds=PATIENCE, what="the Pod is gone")
+    until(lambda: world.space.objects("pods") == [], seconds=PATIENCE, what="the Pod is gone")
     await world.runtime.stop(KEY)
     await world.runtime.stop(KEY)
     await world.runtime.stop(AttemptKey(99, 0))
@@ -464,10 +423,14 @@ async def test_a_released_job_and_its_pod_are_removed_after_their_time_to_live(w
     pod = await world.start_running()
     world.kubelet.end(world.namespace, pod, 0, message='{"accuracy": 0.9}')
     await world.sees_end()
-    assert "ttlSecondsAfterFinished" not in world.objects("jobs")[0]["spec"]
+    assert "ttlSecondsAfterFinished" not in world.space.objects("jobs")[0]["spec"]
     await world.runtime.release(KEY, final=True)
     assert world.runtime.observe() == {}
-    until(lambda: world.objects("jobs") == [] == world.objects("pods"), seconds=PATIENCE, what="the TTL controller removes them")
+    until(
+        lambda: world.space.objects("jobs") == [] == world.space.objects("pods"),
+        seconds=PATIENCE,
+        what="the TTL controller removes them",
+    )
 
 
 async def test_a_job_released_before_its_job_controller_saw_the_end_is_removed_too(world: World) -> None:
@@ -475,7 +438,7 @@ async def test_a_job_released_before_its_job_controller_saw_the_end_is_removed_t
     world.kubelet.end(world.namespace, pod, 1)
     await world.sees(lambda: world.end() is not None, "the Pod ends")
     await world.runtime.release(KEY, final=True)
-    until(lambda: world.objects("jobs") == [], seconds=PATIENCE, what="the TTL controller removes it")
+    until(lambda: world.space.objects("jobs") == [], seconds=PATIENCE, what="the TTL controller removes it")
 
 
 async def test_releasing_what_is_gone_is_success(world: World) -> None:
@@ -483,7 +446,7 @@ async def test_releasing_what_is_gone_is_success(world: World) -> None:
     world.kubelet.end(world.namespace, pod, 0)
     await world.sees_end()
     world.server.kubectl("delete", "job", job_name(world.study, KEY), f"--namespace={world.namespace}", "--cascade=foreground")
-    until(lambda: world.objects("pods") == [], seconds=PATIENCE, what="the Pod is gone")
+    until(lambda: world.space.objects("pods") == [], seconds=PATIENCE, what="the Pod is gone")
     for _ in range(3):
         await world.runtime.release(KEY, final=True)
     assert world.runtime.observe() == {}
@@ -496,7 +459,7 @@ async def test_a_job_made_by_hand_under_the_name_of_an_ended_one_is_left_alone(w
     world.server.kubectl("delete", "job", job_name(world.study, KEY), f"--namespace={world.namespace}")
     world.create_foreign_job()
     await world.runtime.release(KEY, final=True)
-    assert "ttlSecondsAfterFinished" not in world.objects("jobs")[0]["spec"]
+    assert "ttlSecondsAfterFinished" not in world.space.objects("jobs")[0]["spec"]
 
 
 async def test_a_running_attempt_is_not_released(world: World) -> None:
@@ -513,31 +476,31 @@ async def test_the_pod_of_a_node_that_does_not_answer_is_removed_with_its_job(wo
     assert world.end() == (Outcome.DISRUPTED, "NodeLost")
     await world.runtime.release(KEY, final=True)
     assert world.runtime.observe() == {}
-    until(lambda: world.objects("jobs") == [] == world.objects("pods"), seconds=PATIENCE, what="Job and Pod are gone")
+    until(lambda: world.space.objects("jobs") == [] == world.space.objects("pods"), seconds=PATIENCE, what="Job and Pod are gone")
 
 
 # What a study must mend
 
 
 async def test_our_jobs_pass_pod_security_restricted(world: World) -> None:
-    world.enforce_restricted()
+    world.space.enforce_restricted()
     await world.start_pod()
 
 
 async def test_pod_security_that_refuses_the_pod_is_a_cause_until_it_is_lifted(world: World) -> None:
-    world.enforce_restricted()
+    world.space.enforce_restricted()
     world.template = {"spec": {**PLAIN["spec"], "hostNetwork": True}}
     await world.runtime.start(launch())
     (cause,) = await world.sees_causes("PodSecurityViolated")
     assert (cause.object, cause.passing) == ("PodSecurity/restricted:latest", False)
     assert "host namespaces" in cause.message
-    world.server.kubectl("label", "namespace", world.namespace, f"{ENFORCE}-")
+    world.space.enforce_nothing()
     await world.sees(lambda: world.sight is not None and world.sight.pod is not None, "the Pod is made after all")
     assert world.runtime.causes() == ()
 
 
 async def test_a_used_up_quota_is_a_passing_cause_until_it_is_raised(world: World) -> None:
-    world.limit(pods="0")
+    world.space.limit(pods="0")
     await world.runtime.start(launch())
     (cause,) = await world.sees_causes("QuotaExceeded")
     assert (cause.object, cause.passing) == ("ResourceQuota/quota", True)
@@ -548,7 +511,7 @@ async def test_a_used_up_quota_is_a_passing_cause_until_it_is_raised(world: Worl
 
 async def test_a_used_up_quota_is_mere_waiting_while_another_trial_runs(world: World) -> None:
     await world.start_running()
-    world.limit(pods="1")
+    world.space.limit(pods="1")
     other = AttemptKey(4, 0)
     await world.runtime.start(launch(other))
     key = StudyKey(world.study.namespace, world.study.uid)
@@ -561,7 +524,7 @@ async def test_a_used_up_quota_is_mere_waiting_while_another_trial_runs(world: W
 
 
 async def test_a_quota_that_wants_limits_is_no_passing_cause(world: World) -> None:
-    world.limit(limits_cpu="4")
+    world.space.limit(limits_cpu="4")
     await world.runtime.start(launch())
     (cause,) = await world.sees_causes("QuotaNeedsResources")
     assert (cause.object, cause.passing) == ("ResourceQuota/quota", False)
@@ -581,7 +544,7 @@ async def test_a_list_of_several_pages_is_read_to_its_end(world: World, monkeypa
 
 
 async def test_jobs_and_pods_of_others_are_not_listed(world: World) -> None:
-    world.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other"}, "spec": PLAIN["spec"]})
+    world.space.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other"}, "spec": PLAIN["spec"]})
     await world.start_pod()
     listing = await world.api.list_all(Kind.POD, world.namespace, labels=STUDY_UID_LABEL)
     assert [item["metadata"]["name"] for item in listing.items] == [world.pod]

@@ -1,10 +1,11 @@
-"""One API server for all tests of this folder, a namespace for each."""
+"""One API server for all tests that need one, a namespace for each of them, and a node that runs nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from tests.integration.kubernetes.simulated_kubelet import SimulatedKubelet
 from tests.support.kubernetes import ApiServer, running_api_server
 
 
@@ -19,3 +20,11 @@ def api_server() -> Iterator[ApiServer]:
 def namespace(api_server: ApiServer) -> str:
     """An empty namespace."""
     return api_server.create_namespace()
+
+
+@pytest.fixture(scope="session")
+def kubelet(api_server: ApiServer) -> SimulatedKubelet:
+    """The only node's."""
+    node = SimulatedKubelet(api_server)
+    node.register()
+    return node
