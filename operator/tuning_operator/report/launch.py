@@ -20,7 +20,7 @@ DATABASE_VARIABLE: Final = "TUNING_REPORT_DATABASE"
 """Stands in for --database: a URL can hold a password, and every user of a machine can read command lines."""
 
 TRIALS: Final = TypeAdapter(tuple[Trial, ...], config=ConfigDict(ser_json_inf_nan="strings"))
-"""What stands in the file of --trials. Only this program reads it: it is no interface."""
+"""Reads the file of --trials. Only this program writes it: it is no interface."""
 
 _TIMEOUT_S: Final = 300.0
 
@@ -60,10 +60,16 @@ async def write_of_trials(
     """
     with tempfile.TemporaryDirectory(prefix="tuning-report-") as folder:
         file = Path(folder) / "trials.json"
-        file.write_bytes(TRIALS.dump_json(tuple(trials)))
+        file.write_bytes(trials_json(trials))
         arguments = [f"--trials={file}", *_arguments(Path(folder), status=status, manifest=manifest, output=output)]
         environment = {name: value for name, value in os.environ.items() if name != DATABASE_VARIABLE}
         await _run(arguments, environment=environment, timeout_s=timeout_s)
+
+
+def trials_json(trials: Sequence[Trial]) -> bytes:
+    """What stands in the file of --trials."""
+    # An empty mapping of a trial is a proxy, at which pydantic wonders.
+    return TRIALS.dump_json(tuple(trials), fallback=dict, warnings=False)
 
 
 def _arguments(folder: Path, *, status: StudyStatus, manifest: TuningStudy, output: Path) -> list[str]:

@@ -12,11 +12,16 @@ import pytest
 from tuning_operator.cli.cluster import Cluster, ClusterError
 
 SERVER = "https://192.0.2.7:6443"
+CREDENTIAL = {
+    "apiVersion": "client.authentication.k8s.io/v1",
+    "kind": "ExecCredential",
+    "status": {"token": "of-a-plugin"},
+}
 EXEC = {
     "apiVersion": "client.authentication.k8s.io/v1",
     "interactiveMode": "Never",
     "command": sys.executable,
-    "args": ["-c", 'print(\'{"apiVersion": "client.authentication.k8s.io/v1", "status": {"token": "of-a-plugin"}}\')'],
+    "args": ["-c", f"print({json.dumps(CREDENTIAL)!r})"],
 }
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from optuna.trial import TrialState
+from optuna.trial import TrialState as OptunaState
+from tests.support.stored_studies import AT, fresh_trial
 from tests.support.studies import study_spec
 from tests.unit.report import samples
 
-from tuning_operator.report import ReportFailed, write
+from tuning_operator.api.status import StudyStatus
+from tuning_operator.engine.facts import TrialState
+from tuning_operator.report import ReportFailed, write, write_of_trials
 from tuning_operator.report.__main__ import main
 from tuning_operator.report.record import StudyRecord
 
@@ -113,7 +117,7 @@ def test_an_empty_database_stays_empty(options: dict[str, str], tmp_path: Path) 
 
 def test_last_words_that_utf8_cannot_hold_do_not_stop_the_report(tmp_path: Path) -> None:
     spec, database = study_spec(), f"sqlite:///{tmp_path / 'study.db'}"
-    words = samples.trial({"learning_rate": 0.1}, spec=spec, state=TrialState.FAIL, message="lone \udc80 half")
+    words = samples.trial({"learning_rate": 0.1}, spec=spec, state=OptunaState.FAIL, message="lone \udc80 half")
     study = samples.record([words], spec=spec, storage=database)
     result = run(arguments(study, database, tmp_path))
     assert result.exit_code == 0
@@ -124,3 +128,22 @@ def test_the_parent_imports_neither_optuna_nor_numpy() -> None:
     check = "import sys, tuning_operator.report; print(sorted({'optuna', 'numpy', 'plotly'} & sys.modules.keys()))"
     result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+async def test_the_report_of_trials_at_hand_is_written(study: StudyRecord, tmp_path: Path) -> None:
+    manifest = study.manifest.model_copy(update={"spec": study_spec()})
+    claimed = (fresh_trial(number, parameters={"learning_rate": 0.1 / (number + 1)}) for number in range(3))
+    trials = [
+        replace(trial, state=TrialState.COMPLETE, value=0.8125 + trial.number / 16, finished_at=AT + 60) for trial in claimed
+    ]
+    await write_of_trials(trials, status=StudyStatus(), manifest=manifest, output=tmp_path / "report.html")
+    assert "0.8125" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert names(tmp_path) == ["report.html"]
+
+
+@pytest.mark.parametrize("given", [{}, {"--database": "x"}, {"--study": "x"}, {"--study": "x", "--trials": __file__}])
+def test_the_trials_are_in_one_place(options: dict[str, str], given: dict[str, str]) -> None:
+    others = {name: value for name, value in options.items() if name not in {"--database", "--study"}}
+    result = run(others | given)
+    assert result.exit_code == 2
+    assert "state where the trials are: either --database and --study, or --trials" in result.stderr
