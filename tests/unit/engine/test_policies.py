@@ -642,18 +642,24 @@ def _hold_up_and_mend(world: SimulatedWorld) -> None:
 
 
 @pytest.mark.parametrize("interrupt", [_suspend_and_resume, _hold_up_and_mend], ids=["suspended", "mended"])
-def test_a_trial_is_not_given_up_for_having_been(interrupt: Callable[[SimulatedWorld], None]) -> None:
+def test_a_disruption_does_not_count_towards_giving_a_trial_up_when_it_was_only(
+    interrupt: Callable[[SimulatedWorld], None],
+) -> None:
     world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 1}))
-    for _ in range(8):
-        world.settle()
-        interrupt(world)
     world.settle()
-    assert not world.facts.trial(0).finished
+    for _ in range(8):
+        interrupt(world)
+        world.settle()
     assert project(world.facts, world.now).trials.disrupted == 0
-    for _ in range(5):
+    for _ in range(4):
         world.end(0, Outcome.DISRUPTED)
         world.settle()
-    assert world.facts.trial(0).reason == "DisruptedTooOften"
+    interrupt(world)
+    world.settle()
+    assert not world.facts.trial(0).finished
+    world.end(0, Outcome.DISRUPTED)
+    world.settle()
+    assert world.facts.trial(0).reason == "DisruptedTooOften", "those before and after are still in a row"
 
 
 def test_trials_that_the_end_of_the_study_stopped_did_not_fail_by_themselves() -> None:

@@ -3,74 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Final
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.disturbances import ENDS, VALUES, clear, disturb, specs
 from tests.support.simulated_world import SimulatedWorld
 from tests.support.studies import study_spec
 
 from tuning_operator.api.study import StudySpec
+from tuning_operator.engine.deadlines import next_deadline
+from tuning_operator.engine.decide import decide
 from tuning_operator.engine.facts import Outcome, Role, Trial, TrialState
 
-ENDS = st.sampled_from(
-    [Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.FAILED, Outcome.INFEASIBLE, Outcome.DISRUPTED, Outcome.PRUNED]
-)
-VALUES = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True), st.floats(0, 1))
-
-
-@st.composite
-def specs(draw: st.DrawFn) -> StudySpec:
-    budget: dict[str, Any] = {"maxTrials": draw(st.integers(1, 8)), "parallelism": draw(st.integers(1, 5))}
-    if draw(st.booleans()):
-        budget["maxFailedTrials"] = draw(st.integers(0, 4))
-    if draw(st.booleans()):
-        budget["maxDuration"] = draw(st.sampled_from(["30s", "2m", "2h"]))
-    trial: dict[str, Any] = {"template": {"spec": {"containers": [{"name": "trainer"}]}}}
-    if draw(st.booleans()):
-        trial["timeout"] = "20s"
-    objective: dict[str, Any] = {"metric": "val_accuracy", "direction": draw(st.sampled_from(["maximize", "minimize"]))}
-    if draw(st.booleans()):
-        objective["target"] = draw(st.floats(-1, 2))
-    return study_spec(
-        budget=budget,
-        trial=trial,
-        objectives=[objective],
-        baseline={"repeats": draw(st.integers(0, 3))},
-        pruning={"pruner": draw(st.sampled_from(["none", "median"])), "startupTrials": draw(st.integers(1, 3))},
-        retry={"failures": draw(st.integers(0, 2))},
-        ttlSecondsAfterFinished=draw(st.sampled_from([None, 0, 60])),
-    )
-
-
-def disturb(world: SimulatedWorld, data: st.DataObject) -> None:
-    """One thing that may happen at any time."""
-    running = world.running()
-    kinds = ["tick", "crash", "suspend", "resume", "parallelism", "maxTrials"]
-    kinds += ["end", "end", "end", "vanish", "post", "report", "configuration"] if running else []
-    kind = data.draw(st.sampled_from(kinds))
-    number = data.draw(st.sampled_from([t.number for t in running])) if running else -1
-    match kind:
-        case "tick":
-            world.now += data.draw(st.floats(0, 100))
-        case "crash":
-            world.round(crash_after=data.draw(st.integers(0, 4)))
-        case "suspend" | "resume":
-            world.edit(world.facts.spec.model_copy(update={"suspend": kind == "suspend"}))
-        case "parallelism" | "maxTrials":
-            name = "parallelism" if kind == "parallelism" else "max_trials"
-            budget = world.facts.spec.budget.model_copy(update={name: data.draw(st.integers(1, 8))})
-            world.edit(world.facts.spec.model_copy(update={"budget": budget}))
-        case "end":
-            world.end(number, data.draw(ENDS), value=data.draw(VALUES))
-        case "vanish":
-            world.vanish(number)
-        case "post":
-            world.post(number, data.draw(st.floats(allow_nan=True)))
-        case "report":
-            world.report(number, data.draw(st.integers(0, 5)), data.draw(st.floats(allow_nan=True)))
-        case "configuration":
-            world.end(number, Outcome.CONFIGURATION)
+MILLISECOND: Final = 1e-3  # what rounding may move a deadline by is far less
 
 
 @settings(max_examples=300, deadline=None)
@@ -82,6 +28,8 @@ def test_whatever_happens_counts_are_exact_and_every_study_ends(spec: StudySpec,
         if data.draw(st.booleans()):
             world.round()
     world.edit(world.facts.spec.model_copy(update={"suspend": False}))  # resumed, and mended if it was stalled
+    clear(world)
+    world.leave_room(data.draw(st.sampled_from([None, 1])))
 
     def fair(_trial: Trial) -> tuple[Outcome, float | None]:
         return data.draw(ENDS), data.draw(VALUES)
@@ -107,13 +55,30 @@ def test_with_its_actions_carried_out_it_decides_nothing(spec: StudySpec, data: 
     for _ in range(data.draw(st.integers(0, 15))):
         disturb(world, data)
         world.settle()
-        assert world.decide() == ()
+        assert world.refuses or world.decide() == ()
+
+
+@settings(max_examples=300, deadline=None)
+@given(spec=specs(), data=st.data())
+def test_nothing_is_decided_before_the_next_deadline_and_something_at_it(spec: StudySpec, data: st.DataObject) -> None:
+    world = SimulatedWorld(spec=spec, now=1_795_000_000.25)
+    for _ in range(data.draw(st.integers(0, 15))):
+        disturb(world, data)
+        world.settle()
+        if world.decide():
+            continue  # what is refused is tried again by itself, whatever the time
+        deadline = next_deadline(world.facts, world.now)
+        last = world.now + 1e9 if deadline is None else max(world.now, deadline - MILLISECOND)
+        for moment in (data.draw(st.floats(world.now, last)), last):
+            assert decide(world.facts, moment) == ()
+        if deadline is not None:
+            assert decide(world.facts, max(world.now, deadline) + MILLISECOND)
 
 
 @settings(max_examples=200, deadline=None)
 @given(spec=specs(), ends=st.lists(st.tuples(ENDS, VALUES), min_size=1, max_size=30))
 def test_exactly_max_trials_for_every_sequence_of_outcomes(spec: StudySpec, ends: list[tuple[Outcome, float | None]]) -> None:
-    budget = spec.budget.model_copy(update={"max_failed_trials": None, "max_duration": None})
+    budget = spec.budget.model_copy(update={"max_failed_trials": None, "max_duration": None, "max_gpu_hours": None})
     objective = spec.objective.model_copy(update={"target": None})
     spec = spec.model_copy(
         update={"budget": budget, "objectives": (objective,), "baseline": spec.baseline.model_copy(update={"repeats": 0})}

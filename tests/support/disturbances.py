@@ -1,0 +1,125 @@
+"""Studies of every kind, and what may happen to them at any time: for property tests of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from hypothesis import strategies as st
+from tests.support.simulated_world import SimulatedWorld
+from tests.support.studies import study_spec
+
+from tuning_operator.api.study import StudySpec
+from tuning_operator.engine.facts import Outcome, Phase, StudyCause
+
+ENDS = st.sampled_from(
+    [Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.FAILED, Outcome.INFEASIBLE, Outcome.DISRUPTED, Outcome.PRUNED]
+)
+CAUSES = st.builds(StudyCause, reason=st.just("QuotaUsedUp"), message=st.just("quota gpus is used up"), passing=st.booleans())
+VALUES = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True), st.floats(0, 1))
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> StudySpec:
+    budget: dict[str, Any] = {"maxTrials": draw(st.integers(1, 8)), "parallelism": draw(st.integers(1, 5))}
+    if draw(st.booleans()):
+        budget["maxFailedTrials"] = draw(st.integers(0, 4))
+    if draw(st.booleans()):
+        budget["maxDuration"] = draw(st.sampled_from(["30s", "2m", "2h"]))
+    trial: dict[str, Any] = {"template": {"spec": {"containers": [{"name": "trainer"}]}}}
+    if draw(st.booleans()):
+        trial["timeout"] = "20s"
+    if draw(st.booleans()):
+        trial["gpus"] = draw(st.integers(1, 8))
+        budget["maxGpuHours"] = draw(st.sampled_from([0.01, 0.3, 7.0]))
+    objective: dict[str, Any] = {"metric": "val_accuracy", "direction": draw(st.sampled_from(["maximize", "minimize"]))}
+    if draw(st.booleans()):
+        objective["target"] = draw(st.floats(-1, 2))
+    return study_spec(
+        budget=budget,
+        trial=trial,
+        objectives=[objective],
+        baseline={"repeats": draw(st.integers(0, 3))},
+        pruning={"pruner": draw(st.sampled_from(["none", "median"])), "startupTrials": draw(st.integers(1, 3))},
+        retry={"failures": draw(st.integers(0, 2))},
+        ttlSecondsAfterFinished=draw(st.sampled_from([None, 0, 60])),
+    )
+
+
+def disturb(world: SimulatedWorld, data: st.DataObject) -> None:
+    """One thing that may happen at any time."""
+    running = [trial.number for trial in world.running()]
+    kinds = [*_TO_THE_STUDY, *(_TO_AN_ATTEMPT if running else ()), *(("end",) * 2 if running else ())]
+    kind = data.draw(st.sampled_from(kinds))
+    if kind in _TO_THE_STUDY:
+        _TO_THE_STUDY[kind](world, data)
+    else:
+        _TO_AN_ATTEMPT[kind](world, data.draw(st.sampled_from(running)), data)
+
+
+def clear(world: SimulatedWorld) -> None:
+    """Nothing keeps trials from running any more."""
+    world.refuses = None
+    world.obstruct()
+
+
+def _tick(world: SimulatedWorld, data: st.DataObject) -> None:
+    world.now += data.draw(st.floats(0, 100))
+
+
+def _crash(world: SimulatedWorld, data: st.DataObject) -> None:
+    world.round(crash_after=data.draw(st.integers(0, 4)))
+
+
+def _edit(world: SimulatedWorld, **changes: Any) -> None:
+    world.edit(world.facts.spec.model_copy(update=changes))
+
+
+def _edit_budget(world: SimulatedWorld, **changes: Any) -> None:
+    _edit(world, budget=world.facts.spec.budget.model_copy(update=changes))
+
+
+def _refuse(world: SimulatedWorld, data: st.DataObject) -> None:
+    world.refuses = data.draw(CAUSES)
+
+
+def _queue(world: SimulatedWorld, data: st.DataObject) -> None:
+    world.accepted_as = data.draw(st.sampled_from([Phase.PENDING, Phase.RUNNING]))
+
+
+def _report(world: SimulatedWorld, number: int, data: st.DataObject) -> None:
+    world.report(number, data.draw(st.integers(0, 5)), data.draw(st.floats(allow_nan=True)))
+
+
+def _place(world: SimulatedWorld, number: int, _data: st.DataObject) -> None:
+    seen = world.facts.trial(number).last.observed
+    if seen is not None and seen.phase is Phase.PENDING:
+        world.place(number)
+
+
+_TO_THE_STUDY: Final[Mapping[str, Callable[[SimulatedWorld, st.DataObject], None]]] = {
+    "tick": _tick,
+    "crash": _crash,
+    "suspend": lambda world, _: _edit(world, suspend=True),
+    "resume": lambda world, _: _edit(world, suspend=False),
+    "parallelism": lambda world, data: _edit_budget(world, parallelism=data.draw(st.integers(1, 8))),
+    "maxTrials": lambda world, data: _edit_budget(world, max_trials=data.draw(st.integers(1, 8))),
+    "obstruct": lambda world, data: world.obstruct(data.draw(CAUSES)),
+    "refuse": _refuse,
+    "clear": lambda world, _: clear(world),
+    "share": lambda world, data: world.leave_room(data.draw(st.one_of(st.none(), st.integers(0, 6)))),
+    "queue": _queue,
+}
+
+_TO_AN_ATTEMPT: Final[Mapping[str, Callable[[SimulatedWorld, int, st.DataObject], None]]] = {
+    "end": lambda world, number, data: world.end(number, data.draw(ENDS), value=data.draw(VALUES)),
+    "vanish": lambda world, number, _: world.vanish(number),
+    "post": lambda world, number, data: world.post(number, data.draw(st.floats(allow_nan=True))),
+    "report": lambda world, number, data: world.report(
+        number, data.draw(st.integers(0, 5)), data.draw(st.floats(allow_nan=True))
+    ),
+    "configuration": lambda world, number, _: world.end(number, Outcome.CONFIGURATION),
+    "hold up": lambda world, number, _: world.hold_up(number),
+    "go on": lambda world, number, _: world.hold_up(number, held_up=False),
+    "place": _place,
+}
