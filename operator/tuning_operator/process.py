@@ -81,7 +81,7 @@ async def run(options: Options) -> None:
         monitoring = Monitoring(health, depth=parts.depth, database=parts.database_problem)
         stack.push_async_callback(monitoring.close)
         await monitoring.start(options.host, options.monitoring_port)
-        main = asyncio.create_task(_serve(options, health, parts))
+        main = asyncio.create_task(_serve(options, health, parts, stop=stop.set))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((main, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -113,7 +113,7 @@ class _Parts:
         return None
 
 
-async def _serve(options: Options, health: Health, parts: _Parts) -> None:
+async def _serve(options: Options, health: Health, parts: _Parts, *, stop: Callable[[], None]) -> None:
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(_client())
         api = KubernetesApi(client)
@@ -154,7 +154,7 @@ async def _serve(options: Options, health: Health, parts: _Parts) -> None:
                 tasks.create_task(studies.queue.run())
                 tasks.create_task(_relist(studies, health, options.relist_seconds))
                 tasks.create_task(health.measure_loop())
-                tasks.create_task(_watch(observer, options.namespaces))
+                tasks.create_task(_watch(observer, options.namespaces, stop=stop))
         finally:
             health.ready = False
 
@@ -186,12 +186,8 @@ async def _relist(studies: ClusterStudies, health: Health, seconds: float) -> No
             health.listed(news=bool(news))
 
 
-async def _watch(observer: Observer, namespaces: tuple[str, ...]) -> None:
-    """Watch until cancelled.
-
-    Raises:
-        RuntimeError: kopf gave up.
-    """
+async def _watch(observer: Observer, namespaces: tuple[str, ...], *, stop: Callable[[], None]) -> None:
+    """Watch until cancelled, or until kopf takes a signal: it replaces the handlers of the process by its own."""
     await kopf.operator(
         registry=observer.registry(),
         settings=kopf_settings(),
@@ -199,7 +195,7 @@ async def _watch(observer: Observer, namespaces: tuple[str, ...]) -> None:
         clusterwide=not namespaces,
         namespaces=namespaces,
     )
-    raise RuntimeError("the watches of the cluster have ended")
+    stop()
 
 
 @asynccontextmanager
