@@ -72,7 +72,8 @@ def fresh_trial(
 
 def succeeded(value: float, *, at: float = AT + 60) -> Ended:
     """The end of an attempt that reached this accuracy."""
-    return Ended(outcome=Outcome.SUCCEEDED, at=at, reason="Completed", metrics={"val_accuracy": value, "latency_ms": 12.5})
+    metrics = {"val_accuracy": value, "latency_ms": 12.5}
+    return Ended(outcome=Outcome.SUCCEEDED, at=at, reason="Completed", metrics=metrics, placed_at=at - 50.25)
 
 
 def disrupted(*, at: float = AT + 60) -> Ended:
