@@ -17,6 +17,8 @@ from tests.cluster.processes import Identity, end_all
 from tests.cluster.waiting import until
 
 _SECONDS: Final = 30
+# Little: what they would save goes too, and the API server would wait for watches of Pods, which end after it.
+_GRACE: Final = 1.0
 _CONTROL_GROUPS: Final = Path("/sys/fs/cgroup")
 
 
@@ -24,7 +26,7 @@ def clean() -> None:
     """End the cluster's processes and containers; unmount, and remove its folders, bridge, control groups and iptables chains."""
     if not STATE.exists():
         return
-    end_all(STATE)
+    end_all(STATE, grace=_GRACE)
     _end_containers()
     _unmount()
     _remove_chains()

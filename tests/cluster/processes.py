@@ -139,8 +139,8 @@ class Programs:
         return "\n".join(log.splitlines()[-_LAST_LINES:])
 
 
-def end_all(folder: Path) -> None:
+def end_all(folder: Path, *, grace: float = _GRACE) -> None:
     """End the programs whose identities a folder holds, the newest first: what needs another was started after it."""
     for file in sorted(folder.glob("*.pid"), key=lambda file: file.stat().st_mtime_ns, reverse=True):
-        Identity.read(file).end()
+        Identity.read(file).end(grace=grace)
         file.unlink()
