@@ -37,6 +37,7 @@ from tuning_operator.engine.facts import (
 
 _TOP = 5
 _MESSAGE_LIMIT = 2048
+_SUSPENDED_BY_USER = "SuspendedByUser"
 
 
 def project(
@@ -127,8 +128,8 @@ def _states(facts: StudyFacts) -> Mapping[ConditionType, _State]:
         if done and not succeeded
         else _State("False", "StudySucceeded" if done else reason),
         "Finished": _State(_bool(done), reason, message),
-        "Suspended": _State(_bool(suspended), "SuspendedByUser" if suspended else "NotSuspended"),
-        "Reconciling": _progress(facts, done=done, idle=done or suspended or stalled.status == "True"),
+        "Suspended": _State(_bool(suspended), _SUSPENDED_BY_USER if suspended else "NotSuspended"),
+        "Reconciling": _progress(facts, done=done, stalled=stalled),
         "Stalled": stalled,
     }
 
@@ -149,15 +150,19 @@ def _why_stalled(facts: StudyFacts, *, done: bool) -> _State:
     return _State("True", cause.reason, _said(cause)) if cause else _State("False", "NotStalled")
 
 
-def _progress(facts: StudyFacts, *, done: bool, idle: bool) -> _State:
+def _progress(facts: StudyFacts, *, done: bool, stalled: _State) -> _State:
     """How far it is, or for what it waits that will pass by itself."""
     if done:
         return _State("False", "Finished")
     if facts.verdict is not None:
         return _State("True", "StoppingTrials")
-    if not idle and facts.causes:
+    if facts.spec.suspend:
+        return _State("False", _SUSPENDED_BY_USER)
+    if stalled.status == "True":
+        return _State("False", stalled.reason)
+    if facts.causes:
         return _State("True", facts.causes[0].reason, _said(facts.causes[0]))
-    return _State(_bool(not idle), "Searching" if summary.baseline_done(facts) else "RunningBaseline")
+    return _State("True", "Searching" if summary.baseline_done(facts) else "RunningBaseline")
 
 
 def _said(cause: StudyCause) -> str:

@@ -8,61 +8,18 @@ from typing import Any
 
 import pytest
 from tests.support.kubernetes import ApiServer, RefusedError
+from tests.support.simulated_studies import WORLDS, failed, just_created, running, succeeded
 from tests.support.simulated_world import SimulatedWorld
-from tests.support.studies import study_spec
 from tests.unit.api.manifests import good
 
 from tuning_operator.api.constants import API_VERSION, KIND
 from tuning_operator.api.status import StudyStatus
-from tuning_operator.engine.facts import Outcome, SamplerChoice
+from tuning_operator.engine.facts import SamplerChoice
 from tuning_operator.engine.status import project
 
 Document = dict[str, Any]
 MANAGER = "tuning-operator"
 CHOICE = SamplerChoice(sampler="gp", reason="numeric space, 4 trials, 2 at once")
-
-
-def just_created() -> SimulatedWorld:
-    return SimulatedWorld(spec=study_spec())
-
-
-def running() -> SimulatedWorld:
-    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 5, "parallelism": 2}))
-    world.settle()
-    world.now += 12.5
-    world.end(0, Outcome.SUCCEEDED, value=0.1 + 0.2)
-    world.settle()
-    return world
-
-
-def suspended() -> SimulatedWorld:
-    world = running()
-    world.edit(study_spec(suspend=True))
-    world.settle()
-    return world
-
-
-def stalled() -> SimulatedWorld:
-    world = running()
-    world.end(1, Outcome.CONFIGURATION, reason="ImagePullBackOff")
-    world.settle()
-    return world
-
-
-def succeeded() -> SimulatedWorld:
-    world = SimulatedWorld(spec=study_spec(baseline={"repeats": 2}, budget={"maxTrials": 8, "parallelism": 3}))
-    values = iter([0.4, 0.6, 0.7, 0.9, 0.8, 1e-300, -1e300, 1 / 3, 0.5, 0.25])
-    world.run_to_end(lambda _: (Outcome.SUCCEEDED, next(values)))
-    return world
-
-
-def failed() -> SimulatedWorld:
-    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 4, "maxFailedTrials": 0}))
-    world.run_to_end(lambda _: (Outcome.FAILED, None))
-    return world
-
-
-WORLDS: list[Callable[[], SimulatedWorld]] = [just_created, running, suspended, stalled, succeeded, failed]
 
 
 def status_document(status: StudyStatus) -> Document:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
+from tests.support.simulated_studies import NO_SECRET
 from tests.support.simulated_world import SimulatedWorld, completed, newest
 from tests.support.studies import study_spec
 
 from tuning_operator.engine import summary
 from tuning_operator.engine.actions import ExpireStudy, ReleaseAttempt, StartAttempt, StopAttempt
 from tuning_operator.engine.decide import POLICIES, Policy
-from tuning_operator.engine.facts import SPEC_CHANGED, Outcome, Phase, Role, StopReason, StudyCause, TrialState
+from tuning_operator.engine.facts import SPEC_CHANGED, Outcome, Phase, Role, StopReason, TrialState
 from tuning_operator.engine.policies import (
     baseline,
     conclude,
@@ -32,7 +33,6 @@ from tuning_operator.engine.status import project
 
 Build = Callable[..., SimulatedWorld]
 
-NO_SECRET: Final = StudyCause(reason="SecretMissing", message="secret registry not found", object="Secret/registry")
 TIMED: Final = {"timeout": "1m", "template": {"spec": {"containers": [{"name": "t"}]}}}
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
+from tests.support.simulated_studies import NO_SECRET
 from tests.support.simulated_world import SimulatedWorld, newest
 from tests.support.studies import study_spec
 
 from tuning_operator.engine.actions import AskTrial, ClaimAttempt
-from tuning_operator.engine.facts import Outcome, StopReason, StudyCause
+from tuning_operator.engine.facts import Outcome, StopReason
 
-NO_SECRET: Final = StudyCause(reason="SecretMissing", message="secret registry not found", object="Secret/registry")
 TIMED: Final = {"timeout": "1m", "template": {"spec": {"containers": [{"name": "t"}]}}}
 
 

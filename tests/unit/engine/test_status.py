@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from tests.support.simulated_studies import NO_ROOM, NO_SECRET
 from tests.support.simulated_world import SimulatedWorld
 from tests.support.studies import study_spec
 
 from tuning_operator.api.status import StudyStatus
-from tuning_operator.engine.facts import Outcome, SamplerChoice
+from tuning_operator.engine.facts import Outcome, SamplerChoice, StudyCause
 from tuning_operator.engine.status import project
 
 CHOICE = SamplerChoice(sampler="gp", reason="numeric space")
@@ -30,6 +31,50 @@ def test_all_conditions_are_present_from_the_first_visit() -> None:
         "Reconciling": "True",
         "Stalled": "False",
     }
+
+
+CAUSES: dict[str, tuple[tuple[StudyCause, ...], tuple[str, str, str], tuple[str, str, str]]] = {
+    "none": ((), ("True", "Searching", ""), ("False", "NotStalled", "")),
+    "one that passes": ((NO_ROOM,), ("True", NO_ROOM.reason, NO_ROOM.message), ("False", "NotStalled", "")),
+    "one that somebody must mend": (
+        (NO_SECRET,),
+        ("False", NO_SECRET.reason, ""),
+        ("True", NO_SECRET.reason, f"Secret/registry: {NO_SECRET.message}"),
+    ),
+    "both": (
+        (NO_ROOM, NO_SECRET),
+        ("False", NO_SECRET.reason, ""),
+        ("True", NO_SECRET.reason, f"Secret/registry: {NO_SECRET.message}"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("causes", "reconciling", "stalled"), CAUSES.values(), ids=CAUSES.keys())
+def test_of_what_keeps_trials_from_running_the_conditions_say(
+    causes: tuple[StudyCause, ...], reconciling: tuple[str, str, str], stalled: tuple[str, str, str]
+) -> None:
+    world = SimulatedWorld(spec=study_spec())
+    world.settle()
+    world.obstruct(*causes)
+    said = {c.type: (c.status, c.reason, c.message) for c in project(world.facts, world.now).conditions}
+    assert (said["Reconciling"], said["Stalled"]) == (reconciling, stalled)
+
+
+def test_a_verdict_outweighs_what_keeps_trials_from_running() -> None:
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 1}))
+    world.run_to_end(lambda _: (Outcome.SUCCEEDED, 0.5))
+    world.obstruct(NO_SECRET)
+    assert conditions(project(world.facts, world.now))["Stalled"] == "False"
+
+
+def test_a_failed_study_is_stalled_and_says_why() -> None:
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 1}, retry={"failures": 0}))
+    world.settle()
+    world.end(0, Outcome.FAILED)
+    world.settle()
+    stalled = next(c for c in project(world.facts, world.now).conditions if c.type == "Stalled")
+    assert (stalled.status, stalled.reason) == ("True", "StudyFailed")
+    assert stalled.message.startswith("1 search trials and no trial gave a value")
 
 
 def test_a_finished_study_shows_baseline_best_and_the_gain_as_provisional() -> None:
@@ -88,7 +133,7 @@ def test_disruptions_are_shown_apart_from_failures() -> None:
     assert (counts.disrupted, counts.failed, counts.running) == (1, 0, 1)
 
 
-def test_the_time_left_is_that_of_the_remaining_waves() -> None:
+def test_the_time_left_is_that_of_the_remaining_waves_and_unknown_while_nothing_can_start() -> None:
     world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 5, "parallelism": 2}))
     world.settle()
     world.now += 10
@@ -96,6 +141,14 @@ def test_the_time_left_is_that_of_the_remaining_waves() -> None:
     world.settle()
     status = project(world.facts, world.now)
     assert status.estimated_completion == datetime.fromtimestamp(world.now + 2 * 10, UTC)
+    world.leave_room(1)
+    assert project(world.facts, world.now).estimated_completion == datetime.fromtimestamp(world.now + 4 * 10, UTC)
+    world.leave_room(0)
+    assert project(world.facts, world.now).estimated_completion is None
+    world.leave_room(None)
+    world.obstruct(NO_ROOM)
+    assert project(world.facts, world.now).estimated_completion is None
+    world.obstruct()
     world.edit(study_spec(suspend=True))
     assert project(world.facts, world.now).estimated_completion is None
 
