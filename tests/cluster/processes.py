@@ -123,6 +123,15 @@ class Programs:
         self._children[name].kill()
         self._children[name].wait()
 
+    def ask_to_end(self, name: str, *, seconds: float = _GRACE) -> int:
+        """Send SIGTERM, and return the exit code.
+
+        Raises:
+            TimeoutExpired: it has not ended after so many seconds.
+        """
+        self._children[name].terminate()
+        return self._children[name].wait(seconds)
+
     def start_again(self, name: str) -> None:
         """Start a program that has ended, as before."""
         command, environment = self._commands[name]

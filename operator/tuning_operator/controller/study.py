@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from tuning_operator.api.contract import Result, environment
-from tuning_operator.api.parameters import defaults
+from tuning_operator.api.parameters import at_defaults
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import StudySpec
 from tuning_operator.controller.backoff import backoffs
@@ -277,8 +277,8 @@ class StudyController:
         self._problem = problem_of(self._parts.ledger.study_name, spec, choice.sampler)
 
     def rehearsal(self) -> Launch:
-        """What the first attempt would be told, with the defaults: to ask a runtime whether it would run."""
-        values = defaults(self.spec.parameters)
+        """What the first attempt would be told, as far as there are defaults: to ask a runtime whether it would run."""
+        values, _ = at_defaults(self.spec.parameters)
         return self._launch(new_trial(self.facts(), 0, role=Role.BASELINE, parameters=values, now=self._parts.clock()), 0)
 
     @property

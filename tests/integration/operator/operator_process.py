@@ -1,0 +1,127 @@
+"""The operator as a process of its own, so that killing it is real."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+from tests.cluster.control_plane import free_ports
+from tests.cluster.kubeconfig import write_kubeconfig
+from tests.cluster.processes import Programs
+from tests.cluster.waiting import until
+from tests.support.kubernetes import ApiServer
+
+PATIENCE: Final = 60.0
+_NAME: Final = "operator"
+_COMMAND: Final = Path(sys.executable).with_name("tuning-operator")
+_RIGHTS: Final = Path(__file__).parents[3] / "deploy" / "base"
+_NAMESPACE: Final = "tuning-system"
+_ACCOUNT: Final = f"system:serviceaccount:{_NAMESPACE}:tuning-operator"
+_NOWHERE: Final = "http://127.0.0.1:9"
+# Proxies are for the world outside of a cluster: were one asked, nothing would work.
+_OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass
+class OperatorProcess:
+    """A started one."""
+
+    programs: Programs
+    monitoring: str
+    """URL of its monitoring port."""
+    gateway: str
+    """URL of its gateway."""
+
+    def wait_ready(self) -> None:
+        """Wait until it looks after studies."""
+        self.programs.wait(_NAME, lambda: self.probe("readyz") == HTTPStatus.OK, seconds=PATIENCE)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.programs.kill(_NAME)
+
+    def ask_to_end(self) -> int:
+        """SIGTERM. Returns the exit code."""
+        return self.programs.ask_to_end(_NAME)
+
+    def start_again(self) -> None:
+        """Start it after its end, and wait until it is ready."""
+        self.programs.start_again(_NAME)
+        self.wait_ready()
+
+    def probe(self, path: str) -> int | None:
+        """The status of an answer of its monitoring port; None when nobody answers."""
+        try:
+            return self._get(path)[0]
+        except OSError:
+            return None
+
+    def metric(self, name: str) -> float:
+        """A figure of /metrics."""
+        found = re.search(rf"^{name} (\S+)$", self._get("metrics")[1], re.MULTILINE)
+        assert found is not None, f"there is a metric {name}"
+        return float(found[1])
+
+    def signs(self) -> dict[str, Any]:
+        """What /healthz says."""
+        signs: dict[str, Any] = json.loads(self._get("healthz")[1])
+        return signs
+
+    def _get(self, path: str) -> tuple[int, str]:
+        try:
+            with _OPENER.open(f"{self.monitoring}/{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+
+@contextmanager
+def running_operator(server: ApiServer, folder: Path, database_url: str, *options: str) -> Iterator[OperatorProcess]:
+    """A ready one with the rights that it has as it is deployed, stopped at the end."""
+    gateway, monitoring = free_ports(2)
+    environment = {
+        "HOME": str(folder),
+        "KUBECONFIG": str(_kubeconfig(server, folder)),
+        "HTTPS_PROXY": _NOWHERE,
+        "HTTP_PROXY": _NOWHERE,
+        "OMP_NUM_THREADS": "1",
+        "TUNING_OPERATOR_DATABASE_URL": database_url,
+        "TUNING_OPERATOR_GATEWAY_URL": f"http://127.0.0.1:{gateway}",
+        "TUNING_OPERATOR_GATEWAY_PORT": str(gateway),
+        "TUNING_OPERATOR_MONITORING_PORT": str(monitoring),
+        "TUNING_OPERATOR_LOG_LEVEL": "info",
+    }
+    programs = Programs(folder)
+    try:
+        programs.start(_NAME, [_COMMAND, "run", *options], environment=environment)
+        operator = OperatorProcess(programs, f"http://127.0.0.1:{monitoring}", f"http://127.0.0.1:{gateway}")
+        operator.wait_ready()
+        yield operator
+    finally:
+        programs.stop()
+
+
+def _kubeconfig(server: ApiServer, folder: Path) -> Path:
+    """That of the operator's service account, with the rights that it has as it is deployed."""
+    for manifest in ("namespace.yaml", "rbac.yaml"):
+        server.kubectl("apply", f"--filename={_RIGHTS / manifest}")
+    # The authorizer learns of roles by a watch.
+    until(lambda: _may_list_jobs(server), seconds=PATIENCE, what="the roles are in force")
+    token = server.kubectl("create", "token", "tuning-operator", f"--namespace={_NAMESPACE}", "--duration=24h").strip()
+    return write_kubeconfig(folder / "operator.kubeconfig", server.plane.url, server.plane.authority, token)
+
+
+def _may_list_jobs(server: ApiServer) -> bool:
+    asked = {"resourceAttributes": {"verb": "list", "group": "batch", "resource": "jobs"}, "user": _ACCOUNT}
+    review = server.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": asked})
+    return bool(review["status"]["allowed"])
