@@ -75,7 +75,9 @@ def _root() -> Schema:
             "kind": {"description": properties["kind"]["description"], "type": "string"},
             "metadata": {"type": "object", "properties": {"name": name}},
             "spec": properties["spec"],
-            "status": properties["status"],
+            # Served from the first moment, with observedGeneration 0: tools that wait for a study take one that nobody has
+            # looked at for finished if it has no status at all.
+            "status": {**properties["status"], "default": {}},
         },
     }
 

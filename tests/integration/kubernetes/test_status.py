@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.support import kstatus
 from tests.support.kubernetes import ApiServer, RefusedError
 from tests.support.simulated_studies import WORLDS, failed, just_created, running, succeeded
 from tests.support.simulated_world import SimulatedWorld
@@ -37,6 +38,18 @@ def study(api_server: ApiServer, namespace: str) -> str:
     """A study named digits. Returns its namespace."""
     api_server.create_study(namespace, good())
     return namespace
+
+
+def test_a_study_is_pending_and_in_progress_before_anybody_has_looked_at_it(api_server: ApiServer, study: str) -> None:
+    raw = json.loads(api_server.kubectl("get", "tstudy", "digits", f"--namespace={study}", "--output=json"))
+    assert (raw["status"]["phase"], raw["status"]["observedGeneration"]) == ("Pending", 0)
+    assert kstatus.read(raw).status is kstatus.Status.IN_PROGRESS
+
+
+def test_tools_read_the_same_from_the_object_as_it_is_served(api_server: ApiServer, study: str) -> None:
+    world = failed()
+    served = api_server.apply_status(study, status_document(project(world.facts, world.now)), manager=MANAGER)
+    assert kstatus.read(served).status is kstatus.Status.FAILED
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda make: make.__name__.replace("_", " "))
