@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tuning_operator.runtime.kubernetes.client import Document
 from tuning_operator.runtime.kubernetes.views import StudyKey
 
 
-@dataclass(frozen=True)
-class _Gone:
-    namespace: str
-    version: int
-
-
 class StudyObjects:
-    """The newest version of every object, whatever the order of events; a full list mends what events lost."""
+    """The newest version of every object, whatever the order of events; a full list mends what events lost.
+
+    An object is known by its uid, which never comes back: what is gone once stays gone, whatever late events say.
+    """
 
     def __init__(self) -> None:
         self._objects: dict[StudyKey, Document] = {}
-        self._gone: dict[StudyKey, _Gone] = {}
+        self._gone: dict[StudyKey, int] = {}  # its last version, until a later list makes it superfluous to know
         self._listed: dict[str | None, int] = {}  # version of the last full list, by namespace; None: of all
         self._current: dict[tuple[str, str], StudyKey] = {}  # by namespace and name
 
@@ -40,44 +36,44 @@ class StudyObjects:
     def apply(self, raw: Document, *, deleted: bool = False) -> StudyKey | None:
         """Take an object of an event, or of an answer. Returns its key when it says anything new to the operator."""
         key, version = key_of(raw), version_of(raw)
-        known = self._objects.get(key)
         if deleted:
-            if known is not None and version_of(known) > version:
-                return None
-            self._gone[key] = _Gone(key.namespace, version)
+            self._gone[key] = max(version, self._gone.get(key, 0))
             return self._drop(key)
-        newest = version_of(known) if known is not None else self._gone_at(key)
-        if version <= newest:
-            return None
-        self._put(key, raw)
-        return None if known is not None and _meaning(known) == _meaning(raw) else key
+        known = self._objects.get(key)
+        # What a list did not hold, and is not newer, was gone by then.
+        newest = version_of(known) if known is not None else self._listed_at(key.namespace)
+        return None if version <= newest else self._put(key, raw)
 
     def replace(self, items: Iterable[Document], *, version: int, namespace: str | None = None) -> frozenset[StudyKey]:
         """Take a full list, of one namespace or of all. Returns the keys of which it says anything new."""
-        listed = {key_of(raw): raw for raw in items}
-        changed = {self.apply(raw) for raw in listed.values()}
+        listed = {key_of(raw): raw for raw in items if version >= self._listed_at(raw["metadata"]["namespace"])}
+        changed = set()
         for key, known in list(self._objects.items()):
-            if namespace in (None, key.namespace) and key not in listed and version_of(known) <= version:
+            newest = max(version_of(known), self._listed_at(key.namespace))
+            if namespace in (None, key.namespace) and key not in listed and newest <= version:
                 changed.add(self._drop(key))
-        # Whatever is not in the list and not newer is gone: nothing older needs to be remembered.
+        for key, raw in listed.items():
+            if key not in self._objects or version_of(raw) > version_of(self._objects[key]):
+                changed.add(self._put(key, raw))
         self._listed[namespace] = max(version, self._listed.get(namespace, 0))
-        self._gone = {key: gone for key, gone in self._gone.items() if gone.version > self._listed_at(key.namespace)}
+        # An older list may hold what is gone, an older event cannot bring it back.
+        self._gone = {key: last for key, last in self._gone.items() if last > self._listed_at(key.namespace) or key in listed}
         return frozenset(key for key in changed if key is not None)
-
-    def _gone_at(self, key: StudyKey) -> int:
-        gone = self._gone.get(key)
-        return max(gone.version if gone else 0, self._listed_at(key.namespace) if key not in self._objects else 0)
 
     def _listed_at(self, namespace: str) -> int:
         return max(self._listed.get(None, 0), self._listed.get(namespace, 0))
 
-    def _put(self, key: StudyKey, raw: Document) -> None:
+    def _put(self, key: StudyKey, raw: Document) -> StudyKey | None:
+        if key in self._gone:
+            return None
+        known = self._objects.get(key)
         self._objects[key] = raw
         name = (key.namespace, raw["metadata"]["name"])
         other = self._objects.get(self._current.get(name, key))
         # Two of a name: the end of the older one is not known yet.
         if other is None or version_of(other) <= version_of(raw):
             self._current[name] = key
+        return None if known is not None and _meaning(known) == _meaning(raw) else key
 
     def _drop(self, key: StudyKey) -> StudyKey | None:
         raw = self._objects.pop(key, None)
