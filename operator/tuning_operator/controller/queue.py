@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterator
-from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 from tuning_operator.controller.backoff import backoffs
@@ -23,10 +22,10 @@ class TryAgainError(Exception):
 
 
 class KeyedQueue(Generic[Key]):
-    """Many keys at once, each never twice at once; added while it waits it is worked on once, while worked on once more.
+    """Works on many keys at once, and never twice at once on the same.
 
-    A failure is tried again after 1, 2, 4 ... 30 seconds, or at the next event. The key's other failures do not matter to
-    other keys.
+    A key that is added several times while it waits is worked on once; added while it is worked on, once more after that.
+    Work that fails is tried again after 1, 2, 4 ... 30 seconds, or once the key is added. Other keys do not wait for it.
     """
 
     def __init__(self, work: Callable[[Key], Awaitable[float | None]], *, at_once: int = _AT_ONCE) -> None:
@@ -61,7 +60,7 @@ class KeyedQueue(Generic[Key]):
         self._fill()
 
     async def run(self) -> None:
-        """Work until cancelled; what is under way then may end."""
+        """Work until cancelled; what is under way then has 10 seconds to end."""
         self._running = True
         self._fill()
         try:
@@ -74,8 +73,7 @@ class KeyedQueue(Generic[Key]):
                 _, late = await asyncio.wait(self._tasks.values(), timeout=_GRACE_SECONDS)
                 for task in late:
                     task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await asyncio.gather(*late, return_exceptions=True)
+                await asyncio.gather(*late, return_exceptions=True)
 
     def _fill(self) -> None:
         while self._running and self._ready and len(self._tasks) < self._at_once:
