@@ -16,17 +16,22 @@ WAITING_SCRIPT: Final = f"until [ -e /tmp/go ]; do sleep 0.1; done; {SCRIPT}"
 """The same, once somebody makes a file."""
 
 CLIENT: Final = """
+import itertools
+import time
 import tuning_client
 
 with tuning_client.trial() as trial:
-    x = trial.param("x", 0.25)
-    for step in range(20):
-        trial.report(step, score=x * (step + 1) / 20)
+    hopeless = trial.number in (8, 11)
+    for step in itertools.count():
+        trial.report(step, score=-1.0 if hopeless else trial.param("x", 0.25))
         if trial.should_prune():
             raise tuning_client.Pruned
-    trial.result(score=x)
+        if step >= 3 and not hopeless:
+            break
+        time.sleep(0.05)
+    trial.result(score=trial.param("x", 0.25))
 """
-"""Reports, and stops when it is told to."""
+"""Reports. Trials 8 and 11 are hopeless, and go on until they are told to stop."""
 
 
 def study(name: str, command: list[str], *, gpus: int = 1, **spec: Any) -> Document:
@@ -42,7 +47,7 @@ def study(name: str, command: list[str], *, gpus: int = 1, **spec: Any) -> Docum
             "search": {"sampler": "random", "seed": 3},
             "baseline": {"repeats": 1},
             "budget": {"maxTrials": 12, "parallelism": 2},
-            "trial": {"gpus": gpus, "template": {"spec": {"containers": [container]}}},
+            "trial": {"gpus": gpus, "template": {"spec": {"containers": [container], "terminationGracePeriodSeconds": 2}}},
             **spec,
         },
     }

@@ -77,7 +77,8 @@ def test_three_studies_at_once_succeed_with_exact_counts(operator: Installation,
         assert (reasons.count("Accepted"), reasons.count("BaselineKnown"), reasons.count("Succeeded")) == (1, 1, 1), reasons
     row = operator.kubectl("get", "tuningstudy", "script", f"--namespace={namespace}").splitlines()[1].split()
     assert row[:3] == ["script", "Succeeded", "12/12"]
-    assert any(trial.state is TrialState.PRUNED for trial in operator.stock_trials(namespace, "reporting"))
+    pruned = [t.number for t in operator.stock_trials(namespace, "reporting") if t.state is TrialState.PRUNED]
+    assert {8, 11} <= set(pruned)
 
 
 def events(operator: Installation, namespace: str, name: str) -> list[str]:
@@ -295,7 +296,7 @@ def test_people_read_a_study_through_the_api_server_with_a_token_of_their_own(
     operator.kubectl("create", *role, f"--namespace={namespace}")
     until(lambda: tuning("watch", "digits", "--once").returncode == 0, seconds=PATIENCE, what="the right is in force")
     seen = tuning("watch", "digits", "--once")
-    assert "MaxTrialsReached" in seen.stdout + seen.stderr
+    assert "Succeeded: 2 search trials" in seen.stdout
     written = tuning("report", "digits", f"--output={tmp_path}")
     assert written.returncode == 0, written.stderr
     assert (tmp_path / "report.html").stat().st_size > 0
