@@ -10,7 +10,7 @@ demo: ## Set up from nothing, then tune a real network on this machine
 	@$(PYTHON_BIN)/tuning run examples/digits.yaml --output build/demo
 
 test: ## Set up from nothing, then every check: lint, types, layers, all tests
-	@scripts/bootstrap test
+	@scripts/bootstrap cluster
 	@scripts/test
 
 lint: ## Style, strict types, import layers, generated files

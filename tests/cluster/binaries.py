@@ -139,5 +139,5 @@ def _given(name: str) -> Path | None:
 
 
 if __name__ == "__main__":
-    for path in binaries(*(sys.argv[1:] or (*CONTROL_PLANE, "celcost"))):
+    for path in binaries(*(sys.argv[1:] or (*CONTROL_PLANE, *NODE, "celcost"))):
         sys.stdout.write(f"{path}\n")

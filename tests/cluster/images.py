@@ -137,3 +137,7 @@ def _files() -> Iterator[Path]:
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
             if path.is_file() and "__pycache__" not in path.parts:
                 yield path
+
+
+if __name__ == "__main__":
+    build_images()
