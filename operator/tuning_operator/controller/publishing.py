@@ -80,14 +80,15 @@ class Announcement:
 
 def announcements(before: StudyStatus | None, after: StudyStatus) -> Iterator[Announcement]:
     """What to tell people who watch: each change of a condition once, the begin of the search, what the defaults reach."""
-    if before is None or (before.search is None and after.search is not None):
-        chosen = f"sampler {after.search.sampler}: {after.search.reason}" if after.search else ""
-        if chosen:
-            yield Announcement(type="Normal", reason="Accepted", message=chosen)
+    if after.search and not (before and before.search):
+        chosen = f"sampler {after.search.sampler}: {after.search.reason}"
+        yield Announcement(type="Normal", reason="Accepted", message=chosen)
     if after.baseline and _searches(after) and not (before and _searches(before)):
         yield Announcement(type="Normal", reason="BaselineKnown", message=_baseline(after))
     for condition in after.conditions:
-        yield from _change(_find(before, condition.type), condition)
+        # What is over is not suspended any more, nor stalled, but nobody resumed or mended it.
+        if condition.status == "True" or not _is_over(after):
+            yield from _change(_find(before, condition.type), condition)
 
 
 def _baseline(status: StudyStatus) -> str:
@@ -119,6 +120,11 @@ def _change(before: StatusCondition | None, after: StatusCondition) -> Iterator[
 
 def _find(status: StudyStatus | None, kind: str) -> StatusCondition | None:
     return next((condition for condition in status.conditions if condition.type == kind), None) if status else None
+
+
+def _is_over(status: StudyStatus) -> bool:
+    reconciling = _find(status, "Reconciling")
+    return reconciling is not None and reconciling.reason in ("StoppingTrials", "Finished")
 
 
 def _searches(status: StudyStatus) -> bool:
