@@ -26,7 +26,7 @@ def result_table(spec: StudySpec, status: StudyStatus) -> RenderableType:
 def headline(status: StudyStatus) -> str:
     """How the study ended, or why it did not."""
     conditions = {condition.type: condition for condition in status.conditions}
-    for kind in ("Stalled", "Finished"):
+    for kind in ("Finished", "Stalled"):  # a failed study is both
         condition = conditions.get(kind)
         if condition is not None and condition.status == "True":
             return f"{'Stalled' if kind == 'Stalled' else status.phase}: {condition.message or condition.reason}"

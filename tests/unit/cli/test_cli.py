@@ -42,6 +42,12 @@ def test_the_headline_is_the_verdict_in_its_own_words() -> None:
     assert headline(status) == "Succeeded: 1 search trials; best val_accuracy 0.75 in trial 1"
 
 
+def test_the_headline_of_a_failed_study_calls_it_failed_and_not_stalled() -> None:
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 1}, retry={"failures": 0}))
+    world.run_to_end(lambda _: (Outcome.FAILED, None))
+    assert headline(project(world.facts, world.now)).startswith("Failed: 1 search trials and no trial gave a value")
+
+
 def test_a_trial_stopped_by_the_end_of_the_study_is_not_called_failed() -> None:
     world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 9, "parallelism": 2, "maxDuration": "1m"}))
     world.settle()
