@@ -145,7 +145,7 @@ async def _serve(options: Options, health: Health, parts: _Parts, *, stop: Calla
         await gateway.start()
         stack.push_async_callback(gateway.close)
         await _patiently("the cluster", studies.relist)
-        health.listed(news=False)
+        health.listed(began_at=health.clock(), news=False)
         observer = Observer(cluster.objects, runtime.cache, changed=studies.queue.add, alive=health.event)
         health.ready = True
         _log.info("watching %s", ", ".join(options.namespaces) or "all namespaces")
@@ -178,12 +178,17 @@ async def _patiently(what: str, attempt: Callable[[], Awaitable[Any]]) -> Any:
 async def _relist(studies: ClusterStudies, health: Health, seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
+        began_at = health.clock()
         try:
             news = await studies.relist()
-        except (DatabaseUnavailableError, RuntimeUnavailableError, RequestRefusedError) as error:
+        except DatabaseUnavailableError as error:
+            # It comes after the cluster, which is what a restart may help to hear again.
+            health.listed(began_at=began_at, news=False)
+            _log.warning("studies of the database could not be listed: %s; trying again in %.0f s", error, seconds)
+        except (RuntimeUnavailableError, RequestRefusedError) as error:
             _log.warning("not everything could be listed: %s; trying again in %.0f s", error, seconds)
         else:
-            health.listed(news=bool(news))
+            health.listed(began_at=began_at, news=bool(news))
 
 
 async def _watch(observer: Observer, namespaces: tuple[str, ...], *, stop: Callable[[], None]) -> None:

@@ -33,6 +33,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Seconds since the loop was made."""
         return self._jumping.now
 
+    def block(self, seconds: float) -> None:
+        """As if something that cannot be interrupted took so long."""
+        self._jumping.now += seconds
+
 
 def run_in_virtual_time(main: Coroutine[Any, Any, T]) -> T:
     """Like `asyncio.run`, without waiting."""

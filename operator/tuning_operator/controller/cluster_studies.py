@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -103,18 +104,25 @@ class ClusterStudies:
             studies = await self._cluster.api.list_all(namespace)
             news |= self._cluster.objects.replace(studies.items, version=studies.version, namespace=namespace)
             news |= await self._runtime.relist(namespace)
-        if not self._listed:
-            # Before any study starts anything: all share the limits.
-            for study, count in self._runtime.cache.live(self._cluster.clock()).items():
-                self.shares.hold(study, count)
-        self._listed = True
+        known = self._cluster.objects.keys()
+        # Also while the database is away.
+        self._queue_all(known)
         self._unfinished = await asyncio.to_thread(self._database.unfinished, self._settings.cluster_uid)
         watched = self._settings.namespaces
         # Those whose objects are gone are ended too.
         stored = {_key(study) for study in self._unfinished if not watched or study.namespace in watched}
-        for key in sorted(stored | self._cluster.objects.keys(), key=lambda key: (key.namespace, key.uid)):
-            self.queue.add(key)
+        self._queue_all(stored - known)
+        if not self._listed:
+            # Before any study starts anything: all share the limits. Jobs of nobody's study take no part.
+            for study, count in self._runtime.cache.live(self._cluster.clock()).items():
+                if study in known | stored:
+                    self.shares.hold(study, count)
+        self._listed = True
         return frozenset(news)
+
+    def _queue_all(self, keys: Iterable[StudyKey]) -> None:
+        for key in sorted(keys):
+            self.queue.add(key)
 
     # One look
 

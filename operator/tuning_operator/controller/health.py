@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
@@ -21,52 +21,38 @@ _SHUTDOWN_SECONDS: Final = 2.0
 
 
 @dataclass
-class Watched:
-    """What is known of one kind of object: by its watch, and by lists."""
-
-    last_event_at: float | None = None
-    found_news_at: float | None = None  # a list knew more than the watch had said
-
-    def deaf(self, now: float) -> bool:
-        """Whether lists find news that the watch does not bring."""
-        if self.found_news_at is None or (self.last_event_at or 0.0) >= self.found_news_at:
-            return False
-        return now - self.found_news_at > DEAF_SECONDS
-
-
-@dataclass
 class Health:
-    """The signs of life. Written by those who live, read by probes."""
+    """The signs of life. Written by those who live, read by probes. Times are those of the clock."""
 
-    clock: Callable[[], float]
-    started_at: float = field(init=False)
+    clock: Callable[[], float]  # seconds since the epoch
     ready: bool = False
-    listed_at: float | None = None
-    loop_lag: float = 0.0  # seconds, the worst of the last look
-    watch: Watched = field(default_factory=Watched)
-
-    def __post_init__(self) -> None:
-        self.started_at = self.clock()
+    last_event_at: float | None = None  # of any watch
+    listed_at: float | None = None  # when the last list was complete
+    found_news_at: float | None = None  # begin of the last list that knew more than the watches had said until then
+    loop_lag: float = 0.0  # seconds
 
     def event(self) -> None:
         """A watch brought something."""
-        self.watch.last_event_at = self.clock()
+        self.last_event_at = self.clock()
 
-    def listed(self, *, news: bool) -> None:
-        """A list was read."""
-        first = self.listed_at is None
+    def listed(self, *, began_at: float, news: bool) -> None:
+        """All objects were listed.
+
+        Args:
+            began_at: what a watch brings from then on may be what the list has found.
+            news: whether it held what was not known. The first one is nothing but news.
+        """
+        if news and self.listed_at is not None:
+            self.found_news_at = began_at
         self.listed_at = self.clock()
-        if news and not first:
-            self.watch.found_news_at = self.listed_at
 
     def illness(self) -> str | None:
-        """Why a restart would help; None when it would not."""
+        """Why a restart would help; None when it would not, as before the first list."""
         now = self.clock()
-        if self.watch.deaf(now):
-            return f"the watch brings nothing: a list found changes {now - (self.watch.found_news_at or now):.0f} s ago"
-        since = now - (self.listed_at or self.started_at)
-        if self.listed_at is not None and since > LISTED_WITHIN_SECONDS:
-            return f"nothing could be listed for {since:.0f} s"
+        if self.found_news_at is not None and (self.last_event_at or 0.0) < self.found_news_at < now - DEAF_SECONDS:
+            return f"the watch brings nothing: a list found changes {now - self.found_news_at:.0f} s ago"
+        if self.listed_at is not None and self.listed_at < now - LISTED_WITHIN_SECONDS:
+            return f"nothing could be listed for {now - self.listed_at:.0f} s"
         return None
 
     async def measure_loop(self) -> None:
@@ -98,7 +84,7 @@ class Monitoring:
             "tuning_operator_event_loop_lag_seconds": ("How late the event loop was last.", lambda: health.loop_lag),
             "tuning_operator_last_watch_event_timestamp_seconds": (
                 "When a watch brought something last.",
-                lambda: health.watch.last_event_at or 0.0,
+                lambda: health.last_event_at or 0.0,
             ),
             "tuning_operator_last_list_timestamp_seconds": (
                 "When all objects were listed last.",
@@ -134,7 +120,7 @@ class Monitoring:
         signs = {
             "alive": illness is None,
             "illness": illness,
-            "seconds_since_watch_event": _since(health.watch.last_event_at, now),
+            "seconds_since_watch_event": _since(health.last_event_at, now),
             "seconds_since_list": _since(health.listed_at, now),
             "event_loop_lag_seconds": round(health.loop_lag, 3),
             "database": await self._database() or "ok",
