@@ -192,7 +192,10 @@ class ClusterStudy:
     # Its trials
 
     async def _rounds(self) -> bool:
-        if not self._rehearsed and not self.controller.facts().halted:
+        facts = self.controller.facts()
+        # A refused start is its own next try. When nothing waits for a start any more, only a rehearsal finds it mended.
+        waiting = any(trial.last.started_at is None for trial in facts.live)
+        if not facts.halted and not waiting and (self._runtime.refused or not self._rehearsed):
             await self._runtime.dry_run(self.controller.rehearsal())
             self._rehearsed = True
         for _ in range(_ROUNDS):

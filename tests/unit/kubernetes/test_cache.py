@@ -50,6 +50,16 @@ def test_a_job_that_kueue_holds_back_is_pending() -> None:
     assert phase(filled(jobs=(job(suspend=True),))) is Phase.PENDING
 
 
+def test_an_attempt_whose_pod_is_gone_still_had_its_place() -> None:
+    here = pod("Running", running(), conditions=(PLACED,))
+    cache = filled(jobs=(job(),), pods=(here,))
+    assert phase(cache) is Phase.RUNNING
+    cache.apply(Kind.POD, {"metadata": here["metadata"] | {"resourceVersion": "900"}}, deleted=True)
+    cache.apply(Kind.JOB, job(condition("Failed", "BackoffLimitExceeded", "", at=70), version=901))
+    seen = cache.observe(STUDY, NOW)[KEY]
+    assert (seen.phase, seen.started_at) == (Phase.ENDED, NOON + 5)
+
+
 def test_a_pod_runs_from_the_moment_at_which_it_got_its_place() -> None:
     seen = filled(jobs=(job(),), pods=(pod("Pending", waiting("ContainerCreating"), conditions=(PLACED,)),)).observe(STUDY, NOW)
     assert (seen[KEY].phase, seen[KEY].started_at) == (Phase.RUNNING, NOON + 5)

@@ -123,6 +123,7 @@ class ClusterCache:
         self._pods: _Shelf[PodView] = _Shelf()
         self._warnings: defaultdict[str, dict[str, WarningEvent]] = defaultdict(dict)
         self._stopping: set[Place] = set()
+        self._placed: dict[Place, float] = {}  # a Job outlives its Pod, and does not know since when that held its place
         # Most attempts of a study are history: only what changed is looked at anew.
         self._sights: dict[StudyKey, dict[AttemptKey, Sight]] = {}
         self._stale: defaultdict[StudyKey, set[AttemptKey]] = defaultdict(set)
@@ -227,6 +228,7 @@ class ClusterCache:
             self._stale[study].add(key)
             if (study, key) not in self._jobs.by_attempt and (study, key) not in self._pods.by_attempt:
                 self._stopping.discard((study, key))
+                self._placed.pop((study, key), None)
         return frozenset(study for study, _ in changed)
 
     def _sight(self, place: Place, now: float) -> Sight | None:
@@ -243,9 +245,11 @@ class ClusterCache:
         found = outcome(job, pod, now=now, stop_requested=asked, warnings=said)
         ended = found if isinstance(found, Ended) else None
         placed_at = pod.placed_at if pod else None
+        if placed_at is not None:
+            self._placed[place] = placed_at
         observation = Observation(
             phase=Phase.ENDED if ended else Phase.PENDING if placed_at is None else Phase.RUNNING,
-            started_at=placed_at,
+            started_at=self._placed.get(place) if ended else placed_at,
             stopping=asked or any(view is not None and view.deletion is not None for view in (job, pod)),
             ended=ended,
             held_up=isinstance(found, StudyCause),

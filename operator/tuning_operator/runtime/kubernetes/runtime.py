@@ -115,6 +115,11 @@ class StudyRuntime:
                 said.setdefault((cause.reason, cause.object), cause)
         return tuple(said.values())
 
+    @property
+    def refused(self) -> bool:
+        """Whether the last start, or its rehearsal, was refused."""
+        return self._refused is not None
+
     def look_again_at(self) -> float | None:
         """When an observation may change though nothing happens; seconds since the epoch."""
         return self._cluster.cache.look_again_at(self._key, self._cluster.clock())
