@@ -51,16 +51,19 @@ def recording(server: ApiServer, path: str, *, selector: str = "") -> Iterator[R
         selector: of labels.
     """
     kubectl = server.plane.kubectl
-    query = f"labelSelector={selector}"
-    command: list[str | Path] = [kubectl.program, f"--kubeconfig={kubectl.kubeconfig}", "get", f"--raw={path}?watch=true&{query}"]
-    recorded = Recording()
+    path = f"{path}?labelSelector={selector}"
+    before = server.request("GET", path)
+    recorded = Recording([{"type": "ADDED", "object": item} for item in before["items"]])
+    # A watch without a version may be refused: "Too large resource version".
+    watch = f"--raw={path}&watch=true&resourceVersion={before['metadata']['resourceVersion']}"
+    command: list[str | Path] = [kubectl.program, f"--kubeconfig={kubectl.kubeconfig}", "get", watch]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         reader = threading.Thread(target=_read, args=(process.stdout, recorded.events))
         reader.start()
         try:
             yield recorded
-            until(lambda: _complete(server, f"{path}?{query}", recorded), seconds=_PATIENCE, what="the watch has told everything")
+            until(lambda: _complete(server, path, recorded), seconds=_PATIENCE, what="the watch has told everything")
         finally:
             process.terminate()
             reader.join()

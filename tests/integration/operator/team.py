@@ -113,6 +113,10 @@ class Team:
         """Names of the trials' Pods that have not ended and are not being deleted, by trial and attempt."""
         return {attempt_of(pod): pod["metadata"]["name"] for pod in self._pods(name) if not _leaves(pod)}
 
+    def pods_left(self) -> list[Document]:
+        """The trials' Pods, also those that have ended or are being deleted."""
+        return self._pods()
+
     def wait_pods(self, *attempts: Attempt, name: str | None = None) -> list[str]:
         """Wait until just these attempts have Pods. Returns their names."""
         until(lambda: self.pods(name).keys() == set(attempts), seconds=PATIENCE, what=f"Pods of {attempts}")
@@ -138,6 +142,10 @@ class Team:
             return done()
 
         until(step, seconds=PATIENCE, what=what)
+
+    def obey_until_nothing_is_left(self) -> None:
+        """Be such a node until all Jobs and Pods are gone."""
+        self.obey(lambda: not self.jobs() and not self.pods_left(), what="Jobs and Pods are gone")
 
     def work(self, done: Callable[[], bool], *, what: str, value: Callable[[int], float] = float) -> None:
         """Be a busy node until it is done: each trial gets its place, runs, and gives the value of its number."""

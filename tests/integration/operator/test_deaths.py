@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from optuna.trial import TrialState
@@ -37,7 +37,7 @@ def name_of(team: Team) -> str:
     return f"{team.space.name}/digits/{team.study()['metadata']['uid'][:8]}"
 
 
-def three(**changes: object) -> Document:
+def three(**changes: Any) -> Document:
     return study(budget={"maxTrials": 3, "parallelism": 2}, **changes)
 
 
@@ -106,7 +106,7 @@ def test_a_pod_that_is_deleted_while_the_operator_is_dead_is_a_disruption_of_its
     team.wait_counts(running=1)
     operator.kill()
     team.space.kubectl("delete", "pod", pod, "--wait=false")
-    team.obey(lambda: not team.pods(), what="the Pod is gone")
+    team.obey(lambda: not team.pods_left(), what="the Pod is gone")
     operator.start_again()
     team.wait_pods((0, 1))
     status = team.work_until_finished()
@@ -123,7 +123,7 @@ def test_a_study_that_is_deleted_while_the_operator_is_dead_is_ended_in_the_data
     name = name_of(team)
     operator.kill()
     team.delete()
-    team.obey(lambda: not team.jobs(), what="the Jobs are gone")
+    team.obey_until_nothing_is_left()
     assert [trial.state for trial in stored_trials(sqlite_url, name)] == [TrialState.RUNNING] * 2
     operator.start_again()
     ended = [TrialState.FAIL] * 2

@@ -305,7 +305,7 @@ def test_a_deleted_study_leaves_no_job_and_no_open_trial(team: Team, database_ur
     team.wait_pods((1, 0), (2, 0))
     found = team.study()
     team.delete()
-    team.obey(lambda: not team.jobs(), what="the Jobs are gone")
+    team.obey_until_nothing_is_left()
     ended = [TrialState.COMPLETE, TrialState.FAIL, TrialState.FAIL]
     until(lambda: states(database_url, found) == ended, seconds=PATIENCE, what="every trial is told")
 
