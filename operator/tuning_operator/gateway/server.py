@@ -15,6 +15,7 @@ from tuning_operator.engine.facts import StopReason
 from tuning_operator.gateway import wire
 from tuning_operator.gateway.desk import AttemptRef, Authenticator, Desk, UnknownAttempt
 from tuning_operator.gateway.errors import errors_as_sentences, refusal
+from tuning_operator.gateway.timing import timed
 
 REPORTS_LIMIT: Final = 64 * 1024
 """Bytes of one body of reports."""
@@ -84,7 +85,7 @@ class Gateway:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def _application(self) -> web.Application:
-        application = web.Application(middlewares=[errors_as_sentences])
+        application = web.Application(middlewares=[timed, errors_as_sentences])
         application.add_routes(
             [
                 web.get("/v1/trial", self._identified(self._trial), allow_head=False),

@@ -21,6 +21,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from tuning_operator.store.errors import ConflictError, DatabaseUnavailableError, DatabaseUrlError, StoreError
+from tuning_operator.telemetry.metrics import DATABASE, DATABASE_FAILURES
 
 _POOL_SIZE: Final = 4
 _CONNECT_SECONDS: Final = "10"
@@ -40,7 +41,7 @@ def database_url(text: str) -> sa.URL:
     remedy = "write postgresql://user:password@host/database or sqlite:///path/to/study.db"
     try:
         url = sa.make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         # The text may hold a password: it is not repeated.
         raise DatabaseUrlError(f"the database URL cannot be read; {remedy}") from None
     if url.drivername in {"postgresql", "postgresql+psycopg"}:
@@ -76,13 +77,13 @@ class Connections:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A read-only transaction on one snapshot."""
-        with self.translated(), self._reader.begin() as connection:
+        with DATABASE.labels("read").time(), self.translated("read"), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction, committed at the end of the block, rolled back by an exception."""
-        with self.translated(), self._engine.begin() as connection:
+        with DATABASE.labels("write").time(), self.translated("write"), self._engine.begin() as connection:
             yield connection
 
     def dispose(self) -> None:
@@ -90,20 +91,21 @@ class Connections:
         self._engine.dispose()
 
     @contextmanager
-    def translated(self) -> Iterator[None]:
-        """SQLAlchemy's errors as those of this package."""
+    def translated(self, kind: str = "other") -> Iterator[None]:
+        """SQLAlchemy's errors as those of this package; `kind` is how its failures are counted."""
         try:
             yield
         except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
-            raise self._unavailable(error) from error
+            raise self._unavailable(error, kind) from error
         except IntegrityError as error:
             raise ConflictError(f"the database refused a write that contradicts it: {_sentence(error)}") from error
         except SQLAlchemyError as error:
             if isinstance(error, DBAPIError) and error.connection_invalidated:
-                raise self._unavailable(error) from error
+                raise self._unavailable(error, kind) from error
             raise StoreError(f"the database at {self.shown} refused a statement: {_sentence(error)}") from error
 
-    def _unavailable(self, error: SQLAlchemyError) -> DatabaseUnavailableError:
+    def _unavailable(self, error: SQLAlchemyError, kind: str) -> DatabaseUnavailableError:
+        DATABASE_FAILURES.labels(kind).inc()
         return DatabaseUnavailableError(f"the database at {self.shown} does not answer: {_sentence(error)}")
 
 

@@ -6,6 +6,7 @@ The typed calls of the client refuse what users may write, such as ``nvidia.com/
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,7 @@ from kubernetes.aio.client import ApiClient
 
 from tuning_operator.runtime.kubernetes.cache import Kind
 from tuning_operator.runtime.protocol import RuntimeUnavailableError
+from tuning_operator.telemetry.metrics import KUBERNETES
 
 Document = dict[str, Any]
 
@@ -158,14 +160,18 @@ class KubernetesApi:
     ) -> Document:
         """A request to a path of the API. Returns the JSON object of the answer."""
         headers = {"Accept": "application/json", "Content-Type": content_type}
+        began, code = time.perf_counter(), 0
         try:
             request = await self._client.param_serialize(
                 method, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
             )
             answer = (await self._client.call_api(*request, _request_timeout=_TIMEOUT)).response
+            code = answer.status
             text = await answer.text(errors="replace")
         except (aiohttp.ClientError, OSError) as error:
             raise ApiUnavailableError(str(error) or type(error).__name__) from error
+        finally:
+            KUBERNETES.labels(method, resource_of(path), code).observe(time.perf_counter() - began)
         document = _document(text)
         if answer.status in _OK and document is not None:
             return document
@@ -182,6 +188,15 @@ def _error(answer: aiohttp.ClientResponse, status: Mapping[str, Any]) -> ApiUnav
         return ApiUnavailableError(message, code=code, retry_after=_seconds(answer.headers.get("Retry-After", "")))
     kinds: dict[int, type[RequestRefusedError]] = {404: NotFoundError, 409: ConflictError}
     return kinds.get(code, RequestRefusedError)(message, code=code, reason=reason)
+
+
+def resource_of(path: str) -> str:
+    """What a path is about, such as ``jobs`` or ``tuningstudies/status``, without any name that a user chose."""
+    group, _, rest = path.partition("/namespaces/")
+    if not rest:
+        return group.rsplit("/", 1)[-1]
+    _namespace, *below = rest.split("/")
+    return "/".join([below[0], *below[2:]]) if below else "namespaces"
 
 
 def _seconds(text: str) -> float | None:

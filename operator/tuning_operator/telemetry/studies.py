@@ -1,0 +1,118 @@
+"""Gauges of the studies, read off at each scrape: a study that is gone has no series."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tuning_operator.api.status import StudyStatus
+
+_LIVE = ("Pending", "Running", "Suspended")
+_PHASES = (*_LIVE, "Succeeded", "Failed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFigures:
+    """A study as the gauges see it."""
+
+    namespace: str
+    name: str
+    status: StudyStatus
+    max_trials: int
+
+    @property
+    def live(self) -> bool:
+        """Whether it has not ended."""
+        return self.status.phase in _LIVE
+
+
+class StudiesCollector(Collector):
+    """Turns the studies of this moment into gauges."""
+
+    def __init__(self, studies: Callable[[], Iterable[StudyFigures]]) -> None:
+        """Takes what gives all studies; it is called on the thread of the scrape, and does no I/O."""
+        self._studies = studies
+
+    def describe(self) -> Iterable[Metric]:
+        """The families without samples: registering asks for these."""
+        return _families([])
+
+    def collect(self) -> Iterable[Metric]:
+        """The families with a sample for each of today's studies."""
+        return _families(list(self._studies()))
+
+
+def _families(studies: list[StudyFigures]) -> Iterator[Metric]:
+    live = [study for study in studies if study.live]
+    yield _phases(studies)
+    yield _stalled(studies)
+    yield _trials("tuning_trials_running", "Search trials whose Pod runs.", live, lambda s: s.status.trials.running)
+    yield _trials("tuning_trials_waiting", "Search trials that wait for a place.", live, lambda s: s.status.trials.pending)
+    yield _each("tuning_study_best_objective", "Best value of the objective so far.", live, _best)
+    yield _each("tuning_study_baseline_objective", "What the defaults reach, mean over the repeats.", live, _baseline)
+    yield _each("tuning_study_trials_left", "Search trials of the budget that have not ended.", live, _left)
+    yield _each(
+        "tuning_study_estimated_completion_timestamp_seconds",
+        "When the search will end at today's pace, seconds since the epoch.",
+        live,
+        lambda study: study.status.estimated_completion.timestamp() if study.status.estimated_completion else None,
+    )
+
+
+def _phases(studies: list[StudyFigures]) -> Metric:
+    family = GaugeMetricFamily("tuning_studies", "Studies by phase.", labels=["namespace", "phase"])
+    counts: Counter[tuple[str, str]] = Counter((study.namespace, study.status.phase) for study in studies)
+    for namespace in sorted({study.namespace for study in studies}):
+        for phase in _PHASES:
+            family.add_metric([namespace, phase], counts[namespace, phase])
+    return family
+
+
+def _stalled(studies: list[StudyFigures]) -> Metric:
+    text = "Studies that go on only after somebody has mended something, by the reason of their condition Stalled."
+    family = GaugeMetricFamily("tuning_studies_stalled", text, labels=["namespace", "reason"])
+    stalled = (
+        (study.namespace, condition.reason)
+        for study in studies
+        if study.live
+        for condition in study.status.conditions
+        if (condition.type, condition.status) == ("Stalled", "True")
+    )
+    for labels, count in sorted(Counter(stalled).items()):
+        family.add_metric(labels, count)
+    return family
+
+
+def _trials(name: str, text: str, live: list[StudyFigures], count: Callable[[StudyFigures], int]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=["namespace"])
+    sums: Counter[str] = Counter()
+    for study in live:
+        sums[study.namespace] += count(study)
+    for namespace, total in sorted(sums.items()):
+        family.add_metric([namespace], total)
+    return family
+
+
+def _each(name: str, text: str, live: list[StudyFigures], value: Callable[[StudyFigures], float | None]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=["namespace", "study"])
+    for study in live:
+        if (figure := value(study)) is not None:
+            family.add_metric([study.namespace, study.name], figure)
+    return family
+
+
+def _best(study: StudyFigures) -> float | None:
+    return study.status.best.value if study.status.best else None
+
+
+def _baseline(study: StudyFigures) -> float | None:
+    return study.status.baseline.value if study.status.baseline else None
+
+
+def _left(study: StudyFigures) -> float | None:
+    ended, _, _ = study.status.trials.progress.partition("/")
+    return study.max_trials - int(ended)
