@@ -30,11 +30,12 @@ from tuning_operator.engine.actions import (
     ReleaseAttempt,
     StartAttempt,
     StopAttempt,
+    Tell,
     TellTrial,
 )
 from tuning_operator.engine.after import concluded, new_attempt, new_trial, told
 from tuning_operator.engine.decide import POLICIES, decide
-from tuning_operator.engine.facts import Attempt, Role, SamplerChoice, StudyCause, StudyFacts, Trial, Verdict
+from tuning_operator.engine.facts import Attempt, Outcome, Role, SamplerChoice, StudyCause, StudyFacts, Trial, Verdict
 from tuning_operator.engine.policies import search
 from tuning_operator.engine.status import project
 from tuning_operator.runtime.protocol import AttemptKey, Launch, Runtime
@@ -43,6 +44,7 @@ from tuning_operator.search.searcher import Searcher, SearchFailed
 from tuning_operator.store.errors import DatabaseUnavailableError
 from tuning_operator.store.ledger import Ledger
 from tuning_operator.store.records import ReportedPoint, StoredStudy
+from tuning_operator.telemetry import metrics
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ class StudyController:
             parts: the database, the runtime, the search and the clock.
         """
         self.name = name
+        self._namespace = name.partition("/")[0]
         self.spec = spec
         self.generation = generation
         self.choice = choice
@@ -183,7 +186,8 @@ class StudyController:
 
     async def _ask_trial(self, action: AskTrial) -> bool:
         try:
-            answer = await self._parts.searcher.ask(self._problem, tuple(self._trials), action.number)
+            with metrics.ASK.labels(self.choice.sampler).time():
+                answer = await self._parts.searcher.ask(self._problem, tuple(self._trials), action.number)
         except SearchFailed as error:
             self._pause_search(error)
             return False
@@ -238,24 +242,36 @@ class StudyController:
             attempt = trial.attempts[action.attempt]
             if attempt.posted is not self._seen.trial(action.trial).attempts[action.attempt].posted:
                 return False  # its result came in between, and decides otherwise
-            hours = summary.attempt_hours(replace(attempt, ended=action.ended), action.ended.at)
-            await asyncio.to_thread(
-                self._parts.ledger.conclude,
-                action.trial,
-                action.attempt,
-                action.ended,
-                last_step=trial.last_step,
-                gpu_seconds=hours * _SECONDS_PER_HOUR * self.spec.trial.gpus,
-                tell=action.tell,
-            )
+            seconds = _SECONDS_PER_HOUR * summary.attempt_hours(replace(attempt, ended=action.ended), action.ended.at)
+            with metrics.CONCLUDE.time():
+                await asyncio.to_thread(
+                    self._parts.ledger.conclude,
+                    action.trial,
+                    action.attempt,
+                    action.ended,
+                    last_step=trial.last_step,
+                    gpu_seconds=seconds * self.spec.trial.gpus,
+                    tell=action.tell,
+                )
             self._trials[action.trial] = concluded(self._trials[action.trial], action)
+        self._count(trial.role, action.ended.outcome, seconds * self.spec.trial.gpus)
+        if action.tell is not None:
+            self._count_trial(trial.role, action.tell)
         return True
 
     async def _tell_trial(self, action: TellTrial) -> None:
         now = self._parts.clock()
         await asyncio.to_thread(self._parts.ledger.tell, action.trial, action.tell, now)
         trial = self._trials[action.trial] = told(self._trials[action.trial], action.tell, now)
+        self._count_trial(trial.role, action.tell)
         await self._parts.runtime.release(AttemptKey(trial.number, trial.last.number), final=True)
+
+    def _count(self, role: Role, outcome: Outcome, gpu_seconds: float) -> None:
+        metrics.ATTEMPTS.labels(self._namespace, role, outcome).inc()
+        metrics.GPU_SECONDS.labels(self._namespace, outcome).inc(gpu_seconds)
+
+    def _count_trial(self, role: Role, tell: Tell) -> None:
+        metrics.TRIALS.labels(self._namespace, role, tell.state, tell.reason).inc()
 
     async def _release_attempt(self, action: ReleaseAttempt) -> None:
         key = AttemptKey(action.trial, action.attempt)
