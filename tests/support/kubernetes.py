@@ -61,6 +61,10 @@ class ApiServer:
             raise RefusedError(document["message"])
         return document
 
+    def wait_ready(self) -> None:
+        """Wait until it takes requests again."""
+        until(lambda: _is_ready(self.plane), seconds=_TIMEOUT, what="the API server is ready")
+
     def create_namespace(self) -> str:
         """A namespace of its own for a test. Returns its name."""
         document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "test-"}}
@@ -121,6 +125,14 @@ def _object(answer: object) -> Document:
     # The client gives None for an answer that it did not expect.
     assert isinstance(answer, dict), answer
     return answer
+
+
+def _is_ready(plane: ControlPlane) -> bool:
+    try:
+        plane.kubectl("get", "--raw=/readyz")
+    except KubectlError:
+        return False
+    return True
 
 
 def _serves_studies(plane: ControlPlane) -> bool:
