@@ -12,10 +12,18 @@ from tuning_operator.store.ledger import Ledger
 
 
 def refused_changes(before: StudySpec, spec: StudySpec, trials: Sequence[Trial]) -> tuple[str, ...]:
-    """A sentence for each change that is too late. A container that gave no result yet may still be mended."""
+    """A sentence for each change that is too late. A container that gave no result yet may still be mended.
+
+    Args:
+        before: the stored spec.
+        spec: as it was edited.
+        trials: of the study.
+    """
     if not trials:
-        return ()
-    if not any(trial.finished for trial in trials):
+        # The database knows the direction from the begin, and nothing else yet.
+        objective = before.objective.model_copy(update={"direction": spec.objective.direction})
+        spec = before.model_copy(update={"objectives": (objective,)})
+    elif not any(trial.finished for trial in trials):
         spec = spec.model_copy(update={"trial": before.trial})
     return frozen_changes(before, spec)
 

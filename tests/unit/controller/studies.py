@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from tests.unit.kubernetes.objects import NAMESPACE, STUDY_UID
+
 from tuning_operator.api.constants import API_VERSION, KIND
 from tuning_operator.runtime.kubernetes.views import StudyKey
 
-NAMESPACE: Final = "research"
-UID: Final = "6f1f0d3a"
+UID: Final = STUDY_UID  # whose Jobs and Pods there are samples of
 KEY: Final = StudyKey(NAMESPACE, UID)
 
 SPEC: Final[dict[str, Any]] = {

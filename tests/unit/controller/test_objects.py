@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.controller.studies import KEY, NAMESPACE, study
+from tests.unit.controller.studies import KEY, study
+from tests.unit.kubernetes.objects import NAMESPACE
 
 from tuning_operator.controller.objects import StudyObjects, key_of
 from tuning_operator.runtime.kubernetes.views import StudyKey
