@@ -46,6 +46,7 @@ RELIST_SECONDS: Final = 300.0
 """What a watch lost without a word is found by a full list after so long at most."""
 
 _DATABASE_SECONDS: Final = 5.0
+_WATCH_AGAIN_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,14 +194,21 @@ async def _relist(studies: ClusterStudies, health: Health, seconds: float) -> No
 
 async def _watch(observer: Observer, namespaces: tuple[str, ...], *, stop: Callable[[], None]) -> None:
     """Watch until cancelled, or until kopf takes a signal: it replaces the handlers of the process by its own."""
-    await kopf.operator(
-        registry=observer.registry(),
-        settings=kopf_settings(),
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=namespaces,
-    )
-    stop()
+    while True:
+        try:
+            await kopf.operator(
+                registry=observer.registry(),
+                settings=kopf_settings(),
+                standalone=True,
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+            )
+        except Exception as error:  # noqa: BLE001 - kopf has no common class for what a server may say in a watch
+            _log.warning("the watches have ended: %s; watching anew in %.0f s", error, _WATCH_AGAIN_SECONDS)
+            await asyncio.sleep(_WATCH_AGAIN_SECONDS)
+        else:
+            stop()
+            return
 
 
 @asynccontextmanager

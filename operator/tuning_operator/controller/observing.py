@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import kopf
 
 from tuning_operator.api.constants import GROUP, VERSION
 from tuning_operator.api.crd import PLURAL
+from tuning_operator.controller.backoff import backoffs
 from tuning_operator.controller.objects import StudyObjects
 from tuning_operator.runtime.kubernetes import events
 from tuning_operator.runtime.kubernetes.cache import ClusterCache, Kind
@@ -86,10 +87,18 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.connect_timeout = _CONNECT_SECONDS
     chosen.networking.request_timeout = _REQUEST_SECONDS
     chosen.networking.connect_timeout = _CONNECT_SECONDS
+    chosen.networking.error_backoffs = _Endless()
     chosen.watching.label_selectors["batch", "v1", "jobs"] = SELECTOR
     chosen.watching.label_selectors["", "v1", "pods"] = SELECTOR
     chosen.watching.field_selectors["", "v1", "events"] = "type=Warning"
     return chosen
+
+
+class _Endless:
+    """Pauses of requests that fail. With kopf's own ones a minute of server errors would end the process."""
+
+    def __iter__(self) -> Iterator[float]:
+        return backoffs()
 
 
 async def _login(**arguments: Any) -> kopf.ConnectionInfo | None:
