@@ -131,6 +131,44 @@ def test_an_unknown_study_is_none(database: Database) -> None:
     assert database.studies() == ()
 
 
+def test_a_study_is_unfinished_until_it_has_ended_and_every_trial_is_told(database: Database, ledger: Ledger) -> None:
+    cluster = IDENTITY.cluster
+    assert database.unfinished(cluster) == (IDENTITY,)
+    ledger.claim(fresh_trial(0), SPACE)
+    ledger.claim(fresh_trial(1), SPACE)
+    finish(ledger, 0, 0.5)
+    assert database.unfinished(cluster) == (IDENTITY,)
+    ledger.decide_end(VERDICT)
+    assert database.unfinished(cluster) == (IDENTITY,)
+    finish(ledger, 1, 0.6)
+    assert database.unfinished(cluster) == ()
+
+
+def test_a_study_whose_trials_are_all_told_is_unfinished_without_a_verdict(database: Database, ledger: Ledger) -> None:
+    ledger.claim(fresh_trial(0), SPACE)
+    finish(ledger, 0, 0.5)
+    assert database.unfinished(IDENTITY.cluster) == (IDENTITY,)
+
+
+def test_unfinished_studies_are_those_of_one_cluster_oldest_first(database: Database, ledger: Ledger) -> None:
+    second, elsewhere = (
+        replace(IDENTITY, uid="second", name="words"),
+        replace(IDENTITY, cluster="another", name="speech", uid="third"),
+    )
+    for identity in (second, elsewhere):
+        database.adopt(identity, spec_json=SPEC_JSON, direction="maximize", now=AT)
+    assert database.unfinished(IDENTITY.cluster) == (IDENTITY, second)
+    ledger.decide_end(VERDICT)
+    assert database.unfinished(IDENTITY.cluster) == (second,)
+    assert database.unfinished("another") == (elsewhere,)
+    assert database.unfinished("unknown") == ()
+
+
+def test_a_ping_asks_for_nothing(database: Database) -> None:
+    database.ping()
+    assert database.studies() == ()
+
+
 def test_what_is_decided_about_a_study_is_kept(database: Database, ledger: Ledger) -> None:
     choice = SamplerChoice(sampler="gp", reason="numeric space, 60 trials")
     ledger.save_spec('{"changed": true}')
@@ -144,16 +182,40 @@ def test_what_is_decided_about_a_study_is_kept(database: Database, ledger: Ledge
     assert summary.verdict == VERDICT
 
 
-def test_a_choice_and_a_verdict_are_made_once(ledger: Ledger) -> None:
-    choice = SamplerChoice(sampler="gp", reason="numeric space")
+def test_a_verdict_is_made_once(ledger: Ledger) -> None:
     for _ in range(2):
-        ledger.save_choice(choice)
         ledger.decide_end(VERDICT)
-    with pytest.raises(ConflictError, match="another choice already"):
-        ledger.save_choice(SamplerChoice(sampler="tpe", reason="numeric space"))
     with pytest.raises(ConflictError, match="another verdict already"):
         ledger.decide_end(replace(VERDICT, succeeded=False))
-    assert (ledger.load().choice, ledger.load().verdict) == (choice, VERDICT)
+    assert ledger.load().verdict == VERDICT
+
+
+def test_a_choice_may_be_made_anew_until_the_first_trial(ledger: Ledger) -> None:
+    first, second = (
+        SamplerChoice(sampler="gp", reason="numeric space"),
+        SamplerChoice(sampler="tpe", reason="a category was added"),
+    )
+    ledger.save_choice(first)
+    ledger.save_choice(second)
+    assert ledger.load().choice == second
+    ledger.claim(fresh_trial(0), SPACE)
+    ledger.save_choice(second)
+    with pytest.raises(ConflictError, match="another choice already"):
+        ledger.save_choice(first)
+    assert ledger.load().choice == second
+
+
+def test_a_choice_that_was_never_made_may_be_made_after_the_first_trial(ledger: Ledger) -> None:
+    ledger.claim(fresh_trial(0), SPACE)
+    choice = SamplerChoice(sampler="gp", reason="numeric space")
+    ledger.save_choice(choice)
+    assert ledger.load().choice == choice
+
+
+def test_a_choice_of_a_former_owner_is_refused(database: Database, ledger: Ledger) -> None:
+    adopt(database)
+    with pytest.raises(FencedError):
+        ledger.save_choice(SamplerChoice(sampler="gp", reason="numeric space"))
 
 
 def test_nothing_is_claimed_after_the_verdict_but_a_claim_before_it_may_be_repeated(ledger: Ledger) -> None:

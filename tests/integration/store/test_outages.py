@@ -64,6 +64,8 @@ def test_a_stopped_server_is_told_and_after_its_return_the_same_calls_succeed(ow
         calls: tuple[Callable[[], object], ...] = (
             lambda: work(ledger),
             ledger.load,
+            database.ping,
+            lambda: database.unfinished(IDENTITY.cluster),
             lambda: adopt(database),
             lambda: Database.connect(url),
             lambda: prepare(url),
@@ -72,6 +74,7 @@ def test_a_stopped_server_is_told_and_after_its_return_the_same_calls_succeed(ow
             with pytest.raises(DatabaseUnavailableError, match="does not answer"):
                 call()
         own_postgres.start()
+        database.ping()
         assert work(ledger) == before
     assert_stock_optuna_agrees(url)
 
