@@ -26,6 +26,7 @@ from tuning_operator.runtime.kubernetes.runtime import StudyRuntime
 from tuning_operator.runtime.kubernetes.views import StudyKey
 from tuning_operator.runtime.protocol import RuntimeUnavailableError
 from tuning_operator.store.ledger import Ledger
+from tuning_operator.telemetry.metrics import STATUS_WRITES
 
 _log = logging.getLogger(__name__)
 
@@ -96,13 +97,16 @@ class StatusWriter:
         metadata = raw["metadata"]
         try:
             self._cluster.objects.apply(await self._cluster.api.apply_status(apply_document(raw, status)))
+            STATUS_WRITES.labels("written").inc()
         except NotFoundError:
             self._cluster.objects.apply(raw, deleted=True)
             return False
         except ConflictError:
+            STATUS_WRITES.labels("conflict").inc()
             await self._read(metadata["namespace"], metadata["name"])
             return False
         except (RequestRefusedError, RuntimeUnavailableError) as error:
+            STATUS_WRITES.labels("refused").inc()
             raise TryAgainError(f"{metadata['namespace']}/{metadata['name']}: its status is not written: {error}") from error
         return True
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+
+from tuning_operator.telemetry.metrics import REGISTRY
+from tuning_operator.telemetry.studies import StudiesCollector, StudyFigures
 
 DEAF_SECONDS: Final = 120.0
 """A watch that has said nothing for so long after a list found news is deaf."""
@@ -67,13 +70,21 @@ class Health:
 class Monitoring:
     """The HTTP server of /healthz, /readyz and /metrics."""
 
-    def __init__(self, health: Health, *, depth: Callable[[], int], database: Callable[[], Awaitable[str | None]]) -> None:
-        """Serve what these say.
+    def __init__(
+        self,
+        health: Health,
+        *,
+        depth: Callable[[], int],
+        database: Callable[[], Awaitable[str | None]],
+        studies: Callable[[], Iterable[StudyFigures]] = tuple,
+    ) -> None:
+        """Serve what these say, and what is counted and timed elsewhere.
 
         Args:
             health: of the process.
             depth: studies that wait to be looked at.
             database: why the database cannot be used; None when it can.
+            studies: all that there are. No I/O.
         """
         self._health = health
         self._database = database
@@ -93,6 +104,7 @@ class Monitoring:
         }
         for name, (text, read) in gauges.items():
             Gauge(name, text, registry=self._registry).set_function(read)
+        self._registry.register(StudiesCollector(studies))
 
     async def start(self, host: str, port: int) -> None:
         """Listen.
@@ -134,7 +146,9 @@ class Monitoring:
         return web.json_response({"ready": problem is None, "problem": problem}, status=200 if problem is None else 503)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(
+            body=generate_latest(self._registry) + generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
 
 
 def _since(moment: float | None, now: float) -> float | None:

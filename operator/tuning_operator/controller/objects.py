@@ -29,6 +29,10 @@ class StudyObjects:
         """The study that has this name now."""
         return self._current.get((namespace, name))
 
+    def items(self) -> Iterable[tuple[StudyKey, Document]]:
+        """All that there are, with their keys."""
+        return self._objects.items()
+
     def keys(self) -> frozenset[StudyKey]:
         """All that there are."""
         return frozenset(self._objects)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterator
 from typing import Final, Generic, TypeVar
 
 from tuning_operator.controller.backoff import backoffs
+from tuning_operator.telemetry.metrics import RECONCILE_FAILURES
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -88,12 +89,14 @@ class KeyedQueue(Generic[Key]):
             self._failures.pop(key, None)
             self._said.pop(key, None)
         except TryAgainError as error:
+            RECONCILE_FAILURES.labels("unavailable").inc()
             delay = self._failed(key)
             # What lasts is said once.
             level = logging.DEBUG if self._said.get(key) == str(error) else logging.WARNING
             self._said[key] = str(error)
             _log.log(level, "%s; trying again in %.0f s", error, delay)
         except Exception:  # noqa: BLE001 - a fault in one study must not end the others
+            RECONCILE_FAILURES.labels("unexpected").inc()
             delay = self._failed(key)
             _log.exception("%s: an unexpected error; trying again in %.0f s", key, delay)
         finally:

@@ -11,8 +11,7 @@ from prometheus_client.registry import Collector
 
 from tuning_operator.api.status import StudyStatus
 
-_LIVE = ("Pending", "Running", "Suspended")
-_PHASES = (*_LIVE, "Succeeded", "Failed")
+_PHASES = ("Pending", "Running", "Suspended", "Succeeded", "Failed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +20,12 @@ class StudyFigures:
 
     namespace: str
     name: str
-    status: StudyStatus
-    max_trials: int
+    phase: str
+    status: StudyStatus | None = None  # of one that has not ended
+    max_trials: int = 0
 
-    @property
-    def live(self) -> bool:
-        """Whether it has not ended."""
-        return self.status.phase in _LIVE
+
+_Live = tuple[StudyFigures, StudyStatus]
 
 
 class StudiesCollector(Collector):
@@ -47,11 +45,11 @@ class StudiesCollector(Collector):
 
 
 def _families(studies: list[StudyFigures]) -> Iterator[Metric]:
-    live = [study for study in studies if study.live]
+    live = [(study, study.status) for study in studies if study.status is not None]
     yield _phases(studies)
-    yield _stalled(studies)
-    yield _trials("tuning_trials_running", "Search trials whose Pod runs.", live, lambda s: s.status.trials.running)
-    yield _trials("tuning_trials_waiting", "Search trials that wait for a place.", live, lambda s: s.status.trials.pending)
+    yield _stalled(live)
+    yield _trials("tuning_trials_running", "Search trials whose Pod runs.", live, lambda _, status: status.trials.running)
+    yield _trials("tuning_trials_waiting", "Search trials that wait for a place.", live, lambda _, status: status.trials.pending)
     yield _each("tuning_study_best_objective", "Best value of the objective so far.", live, _best)
     yield _each("tuning_study_baseline_objective", "What the defaults reach, mean over the repeats.", live, _baseline)
     yield _each("tuning_study_trials_left", "Search trials of the budget that have not ended.", live, _left)
@@ -59,27 +57,26 @@ def _families(studies: list[StudyFigures]) -> Iterator[Metric]:
         "tuning_study_estimated_completion_timestamp_seconds",
         "When the search will end at today's pace, seconds since the epoch.",
         live,
-        lambda study: study.status.estimated_completion.timestamp() if study.status.estimated_completion else None,
+        lambda _, status: status.estimated_completion.timestamp() if status.estimated_completion else None,
     )
 
 
 def _phases(studies: list[StudyFigures]) -> Metric:
     family = GaugeMetricFamily("tuning_studies", "Studies by phase.", labels=["namespace", "phase"])
-    counts: Counter[tuple[str, str]] = Counter((study.namespace, study.status.phase) for study in studies)
+    counts: Counter[tuple[str, str]] = Counter((study.namespace, study.phase) for study in studies)
     for namespace in sorted({study.namespace for study in studies}):
         for phase in _PHASES:
             family.add_metric([namespace, phase], counts[namespace, phase])
     return family
 
 
-def _stalled(studies: list[StudyFigures]) -> Metric:
+def _stalled(live: list[_Live]) -> Metric:
     text = "Studies that go on only after somebody has mended something, by the reason of their condition Stalled."
     family = GaugeMetricFamily("tuning_studies_stalled", text, labels=["namespace", "reason"])
     stalled = (
         (study.namespace, condition.reason)
-        for study in studies
-        if study.live
-        for condition in study.status.conditions
+        for study, status in live
+        for condition in status.conditions
         if (condition.type, condition.status) == ("Stalled", "True")
     )
     for labels, count in sorted(Counter(stalled).items()):
@@ -87,32 +84,32 @@ def _stalled(studies: list[StudyFigures]) -> Metric:
     return family
 
 
-def _trials(name: str, text: str, live: list[StudyFigures], count: Callable[[StudyFigures], int]) -> Metric:
+def _trials(name: str, text: str, live: list[_Live], count: Callable[[StudyFigures, StudyStatus], int]) -> Metric:
     family = GaugeMetricFamily(name, text, labels=["namespace"])
     sums: Counter[str] = Counter()
-    for study in live:
-        sums[study.namespace] += count(study)
+    for study, status in live:
+        sums[study.namespace] += count(study, status)
     for namespace, total in sorted(sums.items()):
         family.add_metric([namespace], total)
     return family
 
 
-def _each(name: str, text: str, live: list[StudyFigures], value: Callable[[StudyFigures], float | None]) -> Metric:
+def _each(name: str, text: str, live: list[_Live], value: Callable[[StudyFigures, StudyStatus], float | None]) -> Metric:
     family = GaugeMetricFamily(name, text, labels=["namespace", "study"])
-    for study in live:
-        if (figure := value(study)) is not None:
+    for study, status in live:
+        if (figure := value(study, status)) is not None:
             family.add_metric([study.namespace, study.name], figure)
     return family
 
 
-def _best(study: StudyFigures) -> float | None:
-    return study.status.best.value if study.status.best else None
+def _best(_study: StudyFigures, status: StudyStatus) -> float | None:
+    return status.best.value if status.best else None
 
 
-def _baseline(study: StudyFigures) -> float | None:
-    return study.status.baseline.value if study.status.baseline else None
+def _baseline(_study: StudyFigures, status: StudyStatus) -> float | None:
+    return status.baseline.value if status.baseline else None
 
 
-def _left(study: StudyFigures) -> float | None:
-    ended, _, _ = study.status.trials.progress.partition("/")
+def _left(study: StudyFigures, status: StudyStatus) -> float | None:
+    ended, _, _ = status.trials.progress.partition("/")
     return study.max_trials - int(ended)
