@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -39,6 +39,7 @@ from tuning_operator.search.pool import SearchPool
 from tuning_operator.store.database import Database
 from tuning_operator.store.errors import DatabaseUnavailableError
 from tuning_operator.store.prepare import prepare
+from tuning_operator.telemetry.studies import StudyFigures
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ async def run(options: Options) -> None:
         health = Health(time.time)
         parts = _Parts()
         # First, so that probes have an answer while the database is waited for.
-        monitoring = Monitoring(health, depth=parts.depth, database=parts.database_problem)
+        monitoring = Monitoring(health, depth=parts.depth, database=parts.database_problem, studies=parts.figures)
         stack.push_async_callback(monitoring.close)
         await monitoring.start(options.host, options.monitoring_port)
         main = asyncio.create_task(_serve(options, health, parts, stop=stop.set))
@@ -102,6 +103,9 @@ class _Parts:
 
     def depth(self) -> int:
         return self.studies.queue.depth if self.studies else 0
+
+    def figures(self) -> Iterable[StudyFigures]:
+        return self.studies.figures() if self.studies else ()
 
     async def database_problem(self) -> str | None:
         if self.database is None:
