@@ -80,7 +80,13 @@ async def run(options: Options) -> None:
         health = Health(time.time)
         parts = _Parts()
         # First, so that probes have an answer while the database is waited for.
-        monitoring = Monitoring(health, depth=parts.depth, database=parts.database_problem, studies=parts.figures)
+        monitoring = Monitoring(
+            health,
+            depth=parts.depth,
+            database=parts.database_problem,
+            studies=parts.figures,
+            open_studies=parts.open_studies,
+        )
         stack.push_async_callback(monitoring.close)
         await monitoring.start(options.host, options.monitoring_port)
         main = asyncio.create_task(_serve(options, health, parts, stop=stop.set))
@@ -103,6 +109,9 @@ class _Parts:
 
     def depth(self) -> int:
         return self.studies.queue.depth if self.studies else 0
+
+    def open_studies(self) -> int:
+        return self.studies.open_count if self.studies else 0
 
     def figures(self) -> Iterable[StudyFigures]:
         return self.studies.figures() if self.studies else ()

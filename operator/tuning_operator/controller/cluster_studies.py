@@ -74,6 +74,11 @@ class ClusterStudies:
         key = self._cluster.objects.find(namespace, name)
         return self._open.get(key) if key else None
 
+    @property
+    def open_count(self) -> int:
+        """How many studies are open: held in memory with all their trials."""
+        return len(self._open)
+
     def figures(self) -> Iterator[StudyFigures]:
         """All studies, for the metrics. No I/O."""
         return (figures_of(raw, self._open.get(key)) for key, raw in self._cluster.objects.items())
@@ -256,10 +261,16 @@ class ClusterStudies:
         return StudyIdentity(cluster=self._settings.cluster_uid, uid=key.uid, namespace=key.namespace, name=name)
 
     async def _refuse(self, key: StudyKey, raw: Document, cause: StudyCause) -> None:
-        """Say of a study that is not open why it is not."""
+        """Say of a study that is not open why it is not.
+
+        Raises:
+            TryAgainError: that is not said yet.
+        """
         generation = raw["metadata"]["generation"]
         status = project_refused(cause, self._cluster.clock(), generation=generation, previous=status_of(raw))
-        await StatusWriter(self._cluster, key).publish(status)
+        if await StatusWriter(self._cluster, key).publish(status) is not None:
+            # Its new version is known by now, and the watch may have nothing to add.
+            raise TryAgainError(f"{_name(key, raw)}: it has changed while its status was written")
 
     async def _expire(self, study: StudyRef) -> None:
         try:

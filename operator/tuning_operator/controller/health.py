@@ -77,6 +77,7 @@ class Monitoring:
         depth: Callable[[], int],
         database: Callable[[], Awaitable[str | None]],
         studies: Callable[[], Iterable[StudyFigures]] = tuple,
+        open_studies: Callable[[], int] = int,
     ) -> None:
         """Serve what these say, and what is counted and timed elsewhere.
 
@@ -85,6 +86,7 @@ class Monitoring:
             depth: studies that wait to be looked at.
             database: why the database cannot be used; None when it can.
             studies: all that there are. No I/O.
+            open_studies: how many of them are held in memory with all their trials.
         """
         self._health = health
         self._database = database
@@ -92,6 +94,10 @@ class Monitoring:
         self._runner: web.AppRunner | None = None
         gauges = {
             "tuning_operator_queue_depth": ("Studies that wait to be looked at.", lambda: float(depth())),
+            "tuning_operator_open_studies": (
+                "Studies held in memory with all their trials: those that have not ended.",
+                lambda: float(open_studies()),
+            ),
             "tuning_operator_event_loop_lag_seconds": ("How late the event loop was last.", lambda: health.loop_lag),
             "tuning_operator_last_watch_event_timestamp_seconds": (
                 "When a watch brought something last.",

@@ -67,7 +67,7 @@ class OperatorProcess:
 
     def metric(self, name: str) -> float:
         """A figure of /metrics."""
-        found = re.search(rf"^{name} (\S+)$", self._get("metrics")[1], re.MULTILINE)
+        found = re.search(rf"^{re.escape(name)} (\S+)$", self._get("metrics")[1], re.MULTILINE)
         assert found is not None, f"there is a metric {name}"
         return float(found[1])
 
