@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+
+_MOST_TURNS: Final = 10_000
 
 
 class _Jumping(selectors.DefaultSelector):
     """Advances the time by what it would have waited."""
 
     now = 0.0
+    turns = 0  # since time last passed
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise AssertionError("everything waits for something that never happens")
         self.now += max(0.0, timeout)
+        self.turns = 0 if timeout > 0 else self.turns + 1
+        if self.turns > _MOST_TURNS:
+            raise AssertionError("no time passes any more: something is done again and again")
         return super().select(0)
 
 

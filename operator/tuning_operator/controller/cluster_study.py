@@ -22,7 +22,7 @@ from tuning_operator.engine.deadlines import next_deadline
 from tuning_operator.engine.facts import StudyCause, StudyFacts, Trial
 from tuning_operator.runtime.kubernetes.client import ConflictError, Document, NotFoundError, RequestRefusedError
 from tuning_operator.runtime.kubernetes.gpus import gpus_of
-from tuning_operator.runtime.kubernetes.runtime import StudyRuntime
+from tuning_operator.runtime.kubernetes.runtime import StartRefusedError, StudyRuntime
 from tuning_operator.runtime.kubernetes.views import StudyKey
 from tuning_operator.runtime.protocol import RuntimeUnavailableError
 from tuning_operator.store.ledger import Ledger
@@ -157,6 +157,7 @@ class ClusterStudy:
         refused: RuntimeUnavailableError | None = None
         acted = False
         try:
+            refused = await self._rehearse()
             acted = await self._rounds()
         except RuntimeUnavailableError as error:
             refused = error
@@ -195,13 +196,24 @@ class ClusterStudy:
 
     # Its trials
 
-    async def _rounds(self) -> bool:
+    async def _rehearse(self) -> StartRefusedError | None:
+        """Ask whether the cluster would take a trial, where no start is about to ask that.
+
+        A refusal is known to the runtime from then on, so that nothing starts; deletion and limits of time count all the same.
+        """
         facts = self.controller.facts()
         # A refused start is its own next try. When nothing waits for a start any more, only a rehearsal finds it mended.
         waiting = any(trial.last.started_at is None for trial in facts.live)
-        if not facts.halted and not waiting and (self._runtime.refused or not self._rehearsed):
+        if facts.halted or facts.deleted or waiting or (self._rehearsed and not self._runtime.refused):
+            return None
+        try:
             await self._runtime.dry_run(self.controller.rehearsal())
-            self._rehearsed = True
+        except StartRefusedError as error:
+            return error
+        self._rehearsed = True
+        return None
+
+    async def _rounds(self) -> bool:
         for _ in range(_ROUNDS):
             if not await self.controller.reconcile():
                 return False

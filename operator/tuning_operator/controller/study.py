@@ -103,6 +103,7 @@ class StudyController:
         self._results = asyncio.Lock()  # a result is taken, or its attempt concluded, one after the other
         self._search_pauses = backoffs()
         self._ask_again_at = -math.inf
+        self._asking = True  # whether the last decisions were free to ask the search
         self.trouble = ""  # why the search does not go on, for people; empty when it does
         self._problem = problem_of(parts.ledger.study_name, spec, choice.sampler)
 
@@ -171,8 +172,8 @@ class StudyController:
         return bool(actions)
 
     def _decide(self, facts: StudyFacts) -> tuple[Action, ...]:
-        asking = self._parts.clock() >= self._ask_again_at
-        return decide(facts, self._parts.clock(), policies=POLICIES if asking else WITHOUT_SEARCH)
+        self._asking = self._parts.clock() >= self._ask_again_at
+        return decide(facts, self._parts.clock(), policies=POLICIES if self._asking else WITHOUT_SEARCH)
 
     async def _carry_out(self, action: Action) -> bool:
         """Carry out one action; False when its effect is not the expected one, which ends the round."""
@@ -299,8 +300,8 @@ class StudyController:
 
     @property
     def ask_again_at(self) -> float | None:
-        """When the search is asked again after it gave no answer; None when it gave one."""
-        return self._ask_again_at if self.trouble else None
+        """Until when decisions leave out the search, after it gave no answer; None when they do not."""
+        return None if self._asking else self._ask_again_at
 
     def suspend(self) -> None:
         """Want every trial stopped and none started, as with spec.suspend."""

@@ -1,0 +1,105 @@
+"""Studies of a cluster, where it is in the way: nothing waits for ever, and nothing is tried without end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tests.integration.controller.scripted_cluster import ScriptedCluster, operator, run, stored
+from tests.unit.controller.studies import SPEC
+
+from tuning_operator.runtime.kubernetes.client import ConflictError, Document, RequestRefusedError
+from tuning_operator.search.searcher import SearchFailed
+
+
+def forbidden(_body: Mapping[str, Any]) -> Document:
+    raise RequestRefusedError('admission webhook "policy.test" denied the request: no', code=403, reason="Forbidden")
+
+
+def test_a_study_that_the_cluster_refuses_ends_when_it_is_deleted(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with operator(tmp_path) as cluster:
+            cluster.api.answers["POST", "/jobs"] = forbidden
+            cluster.apply()
+            await asyncio.sleep(5)
+            assert cluster.condition("Stalled") == ("True", "AdmissionDenied")
+            cluster.delete()
+            await asyncio.sleep(60)
+        verdict, _ = stored(tmp_path)
+        assert verdict is not None
+        assert verdict.reason == "Deleted"
+
+    run(test)
+
+
+def test_a_study_that_the_cluster_refuses_ends_at_its_longest_duration(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with operator(tmp_path) as cluster:
+            cluster.api.answers["POST", "/jobs"] = forbidden
+            cluster.apply(budget={"maxTrials": 8, "parallelism": 4, "maxDuration": "1h"})
+            await asyncio.sleep(3700)
+            assert cluster.condition("Finished") == ("True", "NoTrialSucceeded")
+
+    run(test)
+
+
+class Mute:
+    """A searcher that never answers."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def ask(self, *_question: object) -> NoReturn:
+        self.asked += 1
+        raise SearchFailed("no answer")
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_a_search_that_gave_no_answer_is_not_waited_for_by_a_suspended_study(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with operator(tmp_path, searcher=Mute()) as cluster:
+            cluster.apply(baseline={"repeats": 0})
+            await asyncio.sleep(5)
+            cluster.apply(suspend=True)
+            await asyncio.sleep(3600)  # which passes only if the operator rests
+            assert cluster.condition("Suspended") == ("True", "SuspendedByUser")
+
+    run(test)
+
+
+def test_a_search_that_gave_no_answer_is_asked_again_and_again(tmp_path: Path) -> None:
+    async def test() -> None:
+        searcher = Mute()
+        async with operator(tmp_path, searcher=searcher) as cluster:
+            cluster.apply(baseline={"repeats": 0})
+            await asyncio.sleep(40)  # asked at once, and after 1, 2, 4, 8 and 16 seconds
+            asked = searcher.asked
+            await asyncio.sleep(300)
+            assert (asked, searcher.asked) == (6, 16)
+
+    run(test)
+
+
+def test_an_invalid_study_that_is_edited_while_that_is_said_is_told_at_once(tmp_path: Path) -> None:
+    def edited(_body: Mapping[str, Any]) -> Document:
+        # The answer to the refused write brings the new version before the watch does, which then has no news.
+        cluster_of[0].api.answers.clear()
+        cluster_of[0].edit_unwatched(parameters=SPEC["parameters"] * 3)
+        raise ConflictError("the object has been modified", code=409, reason="Conflict")
+
+    cluster_of: list[ScriptedCluster] = []
+
+    async def test() -> None:
+        async with operator(tmp_path) as cluster:
+            cluster_of.append(cluster)
+            cluster.api.answers["PATCH", "/status"] = edited
+            cluster.apply(parameters=SPEC["parameters"] * 2)
+            await asyncio.sleep(5)
+            assert cluster.condition("Stalled") == ("True", "InvalidSpec")
+            assert cluster.status().observed_generation == 2
+
+    run(test)
