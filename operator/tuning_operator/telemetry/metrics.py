@@ -88,3 +88,11 @@ GATEWAY: Final = Histogram(
 STATUS_WRITES: Final = Counter(
     "tuning_status_writes_total", "Statuses written. `result`: written, conflict, refused.", ["result"], registry=REGISTRY
 )
+
+# A counter that begins with its first event hides that event from `increase` and `rate`.
+for _kind in ("unavailable", "unexpected"):
+    RECONCILE_FAILURES.labels(_kind)
+for _kind in ("read", "write", "other"):
+    DATABASE_FAILURES.labels(_kind)
+for _result in ("written", "conflict", "refused"):
+    STATUS_WRITES.labels(_result)
