@@ -25,6 +25,7 @@ generate: ## Write the CRD and the API reference anew
 	@scripts/bootstrap test
 	@$(PYTHON_BIN)/python -m tuning_operator.api.crd > crds/tuningstudy.yaml
 	@$(PYTHON_BIN)/python -m tuning_operator.api.reference > docs/reference/tuningstudy.md
+	@$(PYTHON_BIN)/python -m tuning_operator.telemetry.reference > docs/reference/metrics.md
 
 bench: ## Measure the store and print its table
 	@scripts/bootstrap test

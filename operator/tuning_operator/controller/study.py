@@ -6,10 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from tuning_operator.api.contract import Result, environment
@@ -17,6 +14,7 @@ from tuning_operator.api.parameters import at_defaults
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import StudySpec
 from tuning_operator.controller.backoff import backoffs
+from tuning_operator.controller.memory import StudyMemory
 from tuning_operator.controller.shares import NoLimit, Share
 from tuning_operator.engine import summary
 from tuning_operator.engine.actions import (
@@ -35,10 +33,11 @@ from tuning_operator.engine.actions import (
 )
 from tuning_operator.engine.after import concluded, new_attempt, new_trial, told
 from tuning_operator.engine.decide import POLICIES, decide
-from tuning_operator.engine.facts import Attempt, Outcome, Role, SamplerChoice, StudyCause, StudyFacts, Trial, Verdict
+from tuning_operator.engine.facts import Attempt, Outcome, Role, SamplerChoice, StudyCause, StudyFacts, Trial
 from tuning_operator.engine.policies import search
 from tuning_operator.engine.status import project
 from tuning_operator.runtime.protocol import AttemptKey, Launch, Runtime
+from tuning_operator.search.libraries import library_versions
 from tuning_operator.search.problem import Exhausted, problem_of
 from tuning_operator.search.searcher import Searcher, SearchFailed
 from tuning_operator.store.errors import DatabaseUnavailableError
@@ -50,7 +49,6 @@ _log = logging.getLogger(__name__)
 
 WITHOUT_SEARCH: Final = tuple(policy for policy in POLICIES if policy is not search.policy)
 _SECONDS_PER_HOUR: Final = 3600
-_LIBRARIES: Final = ("optuna", "scipy", "torch", "cmaes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +92,8 @@ class StudyController:
         self.deleted = False  # its object is gone
         self.causes: tuple[StudyCause, ...] = ()  # what keeps it from going on, besides what the runtime says
         self._parts = parts
-        self._verdict: Verdict | None = None
+        self._memory = StudyMemory(stored)
         self._expired = False
-        self._trials: list[Trial] = []
-        self._remember(stored)
         self._seen = self.facts()
         self._doubtful = False  # memory and database may differ: read again before the next look
         self._results = asyncio.Lock()  # a result is taken, or its attempt concluded, one after the other
@@ -111,19 +107,13 @@ class StudyController:
 
     def facts(self) -> StudyFacts:
         """What is known now: the trials in memory, joined with what the runtime sees of their attempts."""
-        seen = self._parts.runtime.observe()
-        trials = list(self._trials)
-        for key in seen:
-            if key.trial < len(trials) and key.attempt < len(trials[key.trial].attempts):
-                attempt = trials[key.trial].attempts[key.attempt]
-                trials[key.trial] = trials[key.trial].with_attempt(replace(attempt, observed=seen[key]))
         return StudyFacts(
             spec=self.spec,
             generation=self.generation,
-            began_at=self._began_at,
-            trials=tuple(trials),
-            verdict=self._verdict,
-            exhausted=self._exhausted,
+            began_at=self._memory.began_at,
+            trials=self._memory.seen(self._parts.runtime.observe()),
+            verdict=self._memory.verdict,
+            exhausted=self._memory.exhausted,
             expired=self._expired,
             deleted=self.deleted,
             causes=(*self.causes, *self._parts.runtime.causes()),
@@ -168,7 +158,7 @@ class StudyController:
                 if not await self._carry_out(action) or self.spec is not facts.spec:
                     break
         finally:
-            self._parts.share.hold(sum(trial.last.live for trial in self._trials if not trial.finished))
+            self._parts.share.hold(sum(trial.last.live for trial in self._memory.trials if not trial.finished))
         return bool(actions)
 
     def _decide(self, facts: StudyFacts) -> tuple[Action, ...]:
@@ -188,14 +178,14 @@ class StudyController:
     async def _ask_trial(self, action: AskTrial) -> bool:
         try:
             with metrics.ASK.labels(self.choice.sampler).time():
-                answer = await self._parts.searcher.ask(self._problem, tuple(self._trials), action.number)
+                answer = await self._parts.searcher.ask(self._problem, tuple(self._memory.trials), action.number)
         except SearchFailed as error:
             self._pause_search(error)
             return False
         self._search_pauses, self.trouble = backoffs(), ""
         if isinstance(answer, Exhausted):
             await asyncio.to_thread(self._parts.ledger.mark_exhausted)
-            self._exhausted = True
+            self._memory.exhausted = True
             return False
         trial = new_trial(self._seen, action.number, role=Role.SEARCH, parameters=answer.parameters, now=self._parts.clock())
         await self._claim(replace(trial, sampler_state=answer.sampler_state), self._how_asked())
@@ -214,25 +204,25 @@ class StudyController:
 
     async def _claim(self, trial: Trial, detail: Mapping[str, Any]) -> None:
         await asyncio.to_thread(self._parts.ledger.claim, trial, self.spec.parameters, detail=detail)
-        self._trials.append(trial)
+        self._memory.trials.append(trial)
 
     async def _claim_attempt(self, action: ClaimAttempt) -> None:
         attempt = new_attempt(self._seen, action.attempt, self._parts.clock())
         await asyncio.to_thread(self._parts.ledger.claim_attempt, action.trial, attempt)
-        self._put(action.trial, attempt)
+        self._memory.put(action.trial, attempt)
 
     async def _start_attempt(self, action: StartAttempt) -> None:
-        await self._parts.runtime.start(self._launch(self._trials[action.trial], action.attempt))
+        await self._parts.runtime.start(self._launch(self._memory.trials[action.trial], action.attempt))
         now = self._parts.clock()
         await asyncio.to_thread(self._parts.ledger.mark_started, action.trial, action.attempt, now)
-        self._change(action.trial, action.attempt, started_at=now)
+        self._memory.change(action.trial, action.attempt, started_at=now)
 
     async def _stop_attempt(self, action: StopAttempt) -> None:
-        if self._trials[action.trial].attempts[action.attempt].stop_reason is None:
+        if self._memory.trials[action.trial].attempts[action.attempt].stop_reason is None:
             recorded = await asyncio.to_thread(self._parts.ledger.request_stop, action.trial, action.attempt, action.reason)
             # Another reason may stand there, of a write whose answer was lost.
             self._doubtful = self._doubtful or not recorded
-            self._change(action.trial, action.attempt, stop_reason=action.reason)
+            self._memory.change(action.trial, action.attempt, stop_reason=action.reason)
         await self._parts.runtime.stop(AttemptKey(action.trial, action.attempt))
 
     async def _conclude_attempt(self, action: ConcludeAttempt) -> bool:
@@ -244,7 +234,7 @@ class StudyController:
             if attempt.posted is not self._seen.trial(action.trial).attempts[action.attempt].posted:
                 return False  # its result came in between, and decides otherwise
             seconds = _SECONDS_PER_HOUR * summary.attempt_hours(replace(attempt, ended=action.ended), action.ended.at)
-            with metrics.CONCLUDE.time():
+            with metrics.TELL.time():
                 await asyncio.to_thread(
                     self._parts.ledger.conclude,
                     action.trial,
@@ -254,7 +244,7 @@ class StudyController:
                     gpu_seconds=seconds * self.spec.trial.gpus,
                     tell=action.tell,
                 )
-            self._trials[action.trial] = concluded(self._trials[action.trial], action)
+            self._memory.trials[action.trial] = concluded(self._memory.trials[action.trial], action)
         self._count(trial.role, action.ended.outcome, seconds * self.spec.trial.gpus)
         if action.tell is not None:
             self._count_trial(trial.role, action.tell)
@@ -263,7 +253,7 @@ class StudyController:
     async def _tell_trial(self, action: TellTrial) -> None:
         now = self._parts.clock()
         await asyncio.to_thread(self._parts.ledger.tell, action.trial, action.tell, now)
-        trial = self._trials[action.trial] = told(self._trials[action.trial], action.tell, now)
+        trial = self._memory.trials[action.trial] = told(self._memory.trials[action.trial], action.tell, now)
         self._count_trial(trial.role, action.tell)
         await self._parts.runtime.release(AttemptKey(trial.number, trial.last.number), final=True)
 
@@ -276,11 +266,11 @@ class StudyController:
 
     async def _release_attempt(self, action: ReleaseAttempt) -> None:
         key = AttemptKey(action.trial, action.attempt)
-        await self._parts.runtime.release(key, final=self._trials[action.trial].finished)
+        await self._parts.runtime.release(key, final=self._memory.trials[action.trial].finished)
 
     async def _decide_end(self, action: DecideEnd) -> None:
         await asyncio.to_thread(self._parts.ledger.decide_end, action.verdict)
-        self._verdict = action.verdict
+        self._memory.verdict = action.verdict
 
     async def _expire(self, _action: ExpireStudy) -> None:
         await self._parts.expire()
@@ -311,14 +301,11 @@ class StudyController:
 
     def attempt(self, trial: int, attempt: int) -> tuple[Trial, Attempt] | None:
         """A trial and one of its attempts; None when there is no such attempt."""
-        if not 0 <= trial < len(self._trials) or not 0 <= attempt < len(self._trials[trial].attempts):
-            return None
-        return self._trials[trial], self._trials[trial].attempts[attempt]
+        return self._memory.attempt(trial, attempt)
 
     def take_reports(self, trial: int, reports: Mapping[int, float]) -> None:
         """Add intermediate values of the objective by step; the first value of a step stays."""
-        known = self._trials[trial].reports
-        self._trials[trial] = replace(self._trials[trial], reports={**reports, **known})
+        self._memory.add_reports(trial, reports)
 
     async def take_result(self, trial: int, attempt: int, result: Result) -> bool:
         """Commit a result. False when the attempt was concluded without it.
@@ -334,7 +321,7 @@ class StudyController:
                 self._doubtful = True
                 raise
             if accepted:
-                self._change(trial, attempt, posted=result.metrics, posted_pruned=result.pruned)
+                self._memory.change(trial, attempt, posted=result.metrics, posted_pruned=result.pruned)
         return accepted
 
     async def store_reports(self, points: Sequence[ReportedPoint]) -> None:
@@ -345,30 +332,13 @@ class StudyController:
         """
         await asyncio.to_thread(self._parts.ledger.report, points)
 
-    # Memory
+    # Inside
 
     async def _reload(self) -> None:
         """Read everything again: after an outage, nobody knows whether the last write was done."""
         async with self._results:
-            self._remember(await asyncio.to_thread(self._parts.ledger.load))
+            self._memory.reload(await asyncio.to_thread(self._parts.ledger.load))
         self._doubtful = False
-
-    def _remember(self, stored: StoredStudy) -> None:
-        self._began_at = stored.began_at
-        self._verdict = stored.verdict
-        self._exhausted = stored.exhausted
-        # Reports that the database has yet to get are in memory alone.
-        reports = [trial.reports for trial in self._trials] + [{}] * len(stored.trials)
-        self._trials = [
-            trial if trial.finished else replace(trial, reports={**reports[trial.number], **trial.reports})
-            for trial in stored.trials
-        ]
-
-    def _put(self, number: int, attempt: Attempt) -> None:
-        self._trials[number] = self._trials[number].with_attempt(attempt)
-
-    def _change(self, number: int, attempt: int, **changes: Any) -> None:
-        self._put(number, replace(self._trials[number].attempts[attempt], **changes))
 
     def _launch(self, trial: Trial, attempt: int) -> Launch:
         variables = environment(
@@ -400,13 +370,3 @@ def _held_after(facts: StudyFacts, actions: Sequence[Action]) -> int:
     """How many attempts will live once all of this is done."""
     begun = sum(isinstance(action, ClaimTrial | AskTrial | ClaimAttempt) for action in actions)
     return len(facts.live) + begun - sum(isinstance(action, ConcludeAttempt) for action in actions)
-
-
-@cache
-def library_versions() -> Mapping[str, str]:
-    """Versions of the libraries on which a suggestion depends; those that are not installed are absent."""
-    found = {}
-    for name in _LIBRARIES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found

@@ -42,7 +42,7 @@ ASK: Final = Histogram(
     buckets=_SLOW,
     registry=REGISTRY,
 )
-CONCLUDE: Final = Histogram(
+TELL: Final = Histogram(
     "tuning_tell_duration_seconds",
     "How long it took to record the end of an attempt, and of its trial.",
     buckets=_QUICK,
@@ -87,6 +87,21 @@ GATEWAY: Final = Histogram(
 )
 STATUS_WRITES: Final = Counter(
     "tuning_status_writes_total", "Statuses written. `result`: written, conflict, refused.", ["result"], registry=REGISTRY
+)
+
+ALL: Final = (
+    TRIALS,
+    ATTEMPTS,
+    GPU_SECONDS,
+    ASK,
+    TELL,
+    RECONCILE,
+    RECONCILE_FAILURES,
+    DATABASE,
+    DATABASE_FAILURES,
+    KUBERNETES,
+    GATEWAY,
+    STATUS_WRITES,
 )
 
 # A counter that begins with its first event hides that event from `increase` and `rate`.
