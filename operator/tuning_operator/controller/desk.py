@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,8 +11,10 @@ from tuning_operator.controller.study import StudyController
 from tuning_operator.engine.facts import Attempt, StopReason, Trial
 from tuning_operator.gateway.batch import Report, ReportWriter
 from tuning_operator.gateway.desk import AttemptRef, Point, Superseded, TrialCard, Unavailable, UnknownAttempt
-from tuning_operator.store.errors import DatabaseUnavailableError
+from tuning_operator.store.errors import DatabaseUnavailableError, StoreError
 from tuning_operator.store.records import ReportedPoint
+
+_log = logging.getLogger(__name__)
 
 
 class StudyDesk:
@@ -116,12 +119,19 @@ class StudyDesk:
         for report in reports:
             point = ReportedPoint(trial=report.ref.trial, step=report.point.step, value=report.point.value)
             by_study[report.ref.study].append(point)
-        try:
-            for key, points in by_study.items():
-                if (study := self._studies.get(key)) is not None:
-                    await study.store_reports(points)
-        except DatabaseUnavailableError as error:
-            raise Unavailable(str(error)) from error
+        for key, points in by_study.items():
+            if (study := self._studies.get(key)) is not None:
+                await _store(study, points)
+
+
+async def _store(study: StudyController, points: Sequence[ReportedPoint]) -> None:
+    try:
+        await study.store_reports(points)
+    except DatabaseUnavailableError as error:
+        raise Unavailable(str(error)) from error
+    except StoreError as error:
+        # Such as a study that another operator has taken over: the reports of the others in the batch are to be written.
+        _log.warning("%s: %d reports are lost: %s", study.name, len(points), error)
 
 
 def _first_values(points: Sequence[Point]) -> Mapping[int, float]:
