@@ -260,6 +260,7 @@ async def test_a_dry_run_makes_nothing(world: World) -> None:
         pytest.param(with_container(volumeMounts=[{"name": "data", "mountPath": "/data"}]), "Not found", id="no such volume"),
         pytest.param(with_container(resources={"limits": {"cpu": "much"}}), "quantities must match", id="no quantity"),
         pytest.param(with_container(resources={"limits": {"nvidia.com/gpu": 1.5}}), "is not a whole number", id="half a GPU"),
+        pytest.param(with_container(comand=["train"]), r'unknown field "\S+\.comand"', id="a typing error in a field's name"),
     ],
 )
 async def test_a_dry_run_tells_of_a_template_that_is_not_valid(world: World, template: Document, said: str) -> None:

@@ -591,6 +591,13 @@ CAUSES: Final = (
         "sidecar proxy",
     ),
     Cause(
+        "a sidecar that has failed to start again",
+        placed(waiting("PodInitializing"), init=(terminated(128, "not found in $PATH", name="proxy") | {"restartCount": 1},)),
+        "SidecarFails",
+        "Container/proxy",
+        "exit code 128: not found in $PATH",
+    ),
+    Cause(
         "a missing volume claim",
         unscheduled('0/1 nodes are available: persistentvolumeclaim "checkpoints" not found. preemption: 0/1'),
         "VolumeClaimMissing",
@@ -668,6 +675,11 @@ GOING: Final = {
     ),
     "a deleted Job whose Pod is still ending": (None, pod("Running", running(), deleted=(1000, 30))),
     "a trial that has ended beside a sidecar that has not": (job(), pod("Running", terminated(0, RESULT), running("metrics"))),
+    "an init container that has done its part": (job(), placed(waiting("PodInitializing"), init=(terminated(0, name="fetch"),))),
+    "an init container that failed, its Pod about to": (
+        job(),
+        placed(waiting("PodInitializing"), init=(terminated(1, name="fetch"),)),
+    ),
     "a sidecar that failed beside a trial that runs": (job(), pod("Running", running(), terminated(1, name="metrics"))),
     "a waiting image of a Pod that is being deleted": (job(), pod("Pending", waiting("ErrImagePull"), deleted=(1000, 30))),
 }

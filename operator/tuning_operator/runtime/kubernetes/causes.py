@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tuning_operator.engine.facts import StudyCause
@@ -112,6 +112,7 @@ class WarningEvent:
 
     reason: str
     message: str
+    seen: tuple[str, int] = field(default=("", 0), compare=False)  # when last, and in which version: a larger one is newer
 
 
 def refusal(code: int, message: str) -> StudyCause | None:
@@ -174,9 +175,18 @@ def _container(container: ContainerView, pod: PodView) -> Iterator[StudyCause]:
         yield StudyCause(reason="ImageNotPulled", message=_line(text), object=named, since=pod.placed_at)
     elif container.waiting in _UNUSABLE_REASONS:
         yield from _first(_CONFIGURATION, f"container {container.name}: {message or container.waiting}", since=pod.placed_at)
-    elif container.waiting == "CrashLoopBackOff" and container in pod.init and pod.trainer is not None and pod.trainer.waiting:
-        text = f"sidecar {container.name} keeps failing before the trial starts: {message}"
-        yield StudyCause(reason="SidecarFails", message=_line(text), object=f"Container/{container.name}", since=pod.placed_at)
+    elif container in pod.init and pod.trainer is not None and pod.trainer.waiting:
+        yield from _sidecar(container, pod)
+
+
+def _sidecar(container: ContainerView, pod: PodView) -> Iterator[StudyCause]:
+    # Where it cannot even be started, the kubelet leaves its last end in place of the back-off.
+    failed = container.exit if container.restarts and container.exit and container.exit.code else None
+    if container.waiting != "CrashLoopBackOff" and failed is None:
+        return
+    said = f"exit code {failed.code}: {failed.message}" if failed else container.waiting_message
+    text = f"sidecar {container.name} keeps failing before the trial starts: {said}"
+    yield StudyCause(reason="SidecarFails", message=_line(text), object=f"Container/{container.name}", since=pod.placed_at)
 
 
 def _mount(warning: WarningEvent, pod: PodView) -> Iterator[StudyCause]:

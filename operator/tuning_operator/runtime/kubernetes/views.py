@@ -78,6 +78,7 @@ class ContainerView:
     exit: Exit | None = None
     waiting: str = ""  # reason for which it waits, such as ImagePullBackOff
     waiting_message: str = ""
+    restarts: int = 0  # of our containers only sidecars, init containers that run on, ever start again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,6 +237,7 @@ def _container(entry: Mapping[str, Any]) -> ContainerView:
         image=entry.get("image", ""),
         waiting=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
+        restarts=entry.get("restartCount", 0),
         exit=Exit(
             code=terminated["exitCode"],
             reason=terminated.get("reason") or "",
