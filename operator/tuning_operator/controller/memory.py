@@ -1,0 +1,57 @@
+"""What is known of a study's trials, in memory: what the database holds, and reports that are on their way there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tuning_operator.engine.facts import Attempt, Observation, Trial, Verdict
+from tuning_operator.runtime.protocol import AttemptKey
+from tuning_operator.store.records import StoredStudy
+
+
+class StudyMemory:
+    """A study as it is stored. Whoever has written something into the database writes it here next."""
+
+    def __init__(self, stored: StoredStudy) -> None:
+        self.trials: list[Trial] = []
+        self.reload(stored)
+
+    def reload(self, stored: StoredStudy) -> None:
+        """Take what is stored for the truth; of reports, which the database may have yet to get, both."""
+        self.began_at = stored.began_at
+        self.verdict: Verdict | None = stored.verdict
+        self.exhausted = stored.exhausted
+        kept = {trial.number: trial.reports for trial in self.trials}
+        self.trials = [
+            trial if trial.finished else replace(trial, reports={**kept.get(trial.number, {}), **trial.reports})
+            for trial in stored.trials
+        ]
+
+    def seen(self, observed: Mapping[AttemptKey, Observation]) -> tuple[Trial, ...]:
+        """The trials, joined with what a runtime sees of their attempts; what it sees of others is left out."""
+        trials = list(self.trials)
+        for key, observation in observed.items():
+            if (found := self.attempt(key.trial, key.attempt)) is not None:
+                trials[key.trial] = trials[key.trial].with_attempt(replace(found[1], observed=observation))
+        return tuple(trials)
+
+    def attempt(self, trial: int, attempt: int) -> tuple[Trial, Attempt] | None:
+        """A trial and one of its attempts; None when there is no such attempt."""
+        if not 0 <= trial < len(self.trials) or not 0 <= attempt < len(self.trials[trial].attempts):
+            return None
+        return self.trials[trial], self.trials[trial].attempts[attempt]
+
+    def put(self, trial: int, attempt: Attempt) -> None:
+        """Replace the attempt of that number, or append it when it is the next."""
+        self.trials[trial] = self.trials[trial].with_attempt(attempt)
+
+    def change(self, trial: int, attempt: int, **fields: Any) -> None:
+        """Replace fields of an attempt."""
+        self.put(trial, replace(self.trials[trial].attempts[attempt], **fields))
+
+    def add_reports(self, trial: int, reports: Mapping[int, float]) -> None:
+        """Add intermediate values of the objective by step; the first value of a step stays."""
+        known = self.trials[trial].reports
+        self.trials[trial] = replace(self.trials[trial], reports={**reports, **known})
