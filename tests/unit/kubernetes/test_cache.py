@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pytest
@@ -203,6 +203,17 @@ def test_a_warning_is_news_once() -> None:
     assert cause.object == "ResourceQuota/gpus"
 
 
+def test_of_two_warnings_of_one_reason_the_newer_stands_whichever_comes_last() -> None:
+    cache = filled(jobs=(job(),))
+    older = replace(refused("Error creating: exceeded quota: memory, requested"), seen=("2026-11-23T12:00:01", 7))
+    newer = replace(refused(), seen=("2026-11-23T12:00:02", 9))
+    cache.warn("job-1", newer)
+    assert [cache.warn("job-1", each) for each in (older, newer, older)] == [frozenset()] * 3
+    cause = cache.sights(STUDY, NOW)[KEY].cause
+    assert cause is not None
+    assert cause.object == "ResourceQuota/gpus"
+
+
 def test_a_warning_about_an_unknown_object_is_dropped() -> None:
     cache = ClusterCache()
     assert cache.warn("job-1", refused()) == frozenset()
@@ -383,4 +394,5 @@ def test_nothing_is_kept_of_what_is_gone_once_a_list_says_so(cluster: Cluster, d
     deliver(cache, cluster.events)
     assert not cache._jobs.gone
     assert not cache._pods.gone
+    assert cache._stale.keys() | cache._sights.keys() <= cache.studies()
     assert cache.studies() == listed(cluster).studies()

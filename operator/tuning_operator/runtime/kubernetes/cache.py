@@ -158,14 +158,17 @@ class ClusterCache:
         return self._note_changes()
 
     def warn(self, uid: str, event: WarningEvent) -> frozenset[StudyKey]:
-        """Take an Event of type Warning about the object of that uid.
+        """Take an Event of type Warning about the object of that uid, unless a newer one of its reason is known already.
 
         About objects that are not known yet it is dropped: what matters is said again.
         """
         about = self._jobs.by_uid.get(uid) or self._pods.by_uid.get(uid)
-        if about is None or self._warnings[uid].get(event.reason) == event:
+        known = self._warnings.get(uid, {}).get(event.reason)
+        if about is None or (known is not None and event.seen < known.seen):
             return frozenset()
         self._warnings[uid][event.reason] = event
+        if event == known:
+            return frozenset()
         self._stale[about.identity.study].add(about.identity.attempt)
         return frozenset((about.identity.study,))
 
@@ -225,11 +228,21 @@ class ClusterCache:
         self._jobs.touched.clear()
         self._pods.touched.clear()
         for study, key in changed:
-            self._stale[study].add(key)
-            if (study, key) not in self._jobs.by_attempt and (study, key) not in self._pods.by_attempt:
-                self._stopping.discard((study, key))
-                self._placed.pop((study, key), None)
+            if (study, key) in self._jobs.by_attempt or (study, key) in self._pods.by_attempt:
+                self._stale[study].add(key)
+            else:
+                self._forget(study, key)
         return frozenset(study for study, _ in changed)
+
+    def _forget(self, study: StudyKey, key: AttemptKey) -> None:
+        """Keep nothing of an attempt that has no object: if its study is gone too, nobody ever asks for it."""
+        self._stopping.discard((study, key))
+        self._placed.pop((study, key), None)
+        self._sights.get(study, {}).pop(key, None)
+        self._stale[study].discard(key)
+        for kept in (self._sights, self._stale):
+            if not kept.get(study):
+                kept.pop(study, None)
 
     def _sight(self, place: Place, now: float) -> Sight | None:
         job = max(self._jobs.by_attempt.get(place, {}).values(), key=_age, default=None)

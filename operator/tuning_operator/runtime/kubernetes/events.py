@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tuning_operator.runtime.kubernetes.causes import WarningEvent
@@ -13,12 +13,7 @@ def warning(event: Mapping[str, Any]) -> tuple[str, WarningEvent] | None:
     uid = (event.get("involvedObject") or {}).get("uid")
     if event.get("type") != "Warning" or not uid:
         return None
-    return uid, WarningEvent(reason=event.get("reason") or "", message=event.get("message") or "")
-
-
-def by_age(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The oldest first, so that the last word is the newest."""
-    return sorted(events, key=_last_seen)
+    return uid, WarningEvent(reason=event.get("reason") or "", message=event.get("message") or "", seen=_last_seen(event))
 
 
 def _last_seen(event: Mapping[str, Any]) -> tuple[str, int]:

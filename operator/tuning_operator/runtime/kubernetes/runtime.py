@@ -65,7 +65,11 @@ class KubernetesRuntime:
         return StudyRuntime(self, study, trial, endpoint)
 
     async def relist(self, namespace: str | None = None) -> frozenset[StudyKey]:
-        """Replace what is known of a namespace, or of all, by what there is. Returns the studies to look at.
+        """Replace what is known of a namespace, or of all, by what there is.
+
+        Returns:
+            The studies of whose Jobs and Pods something was not known. That a warning was not is no sign of a deaf watch: it
+            may have come before the object that it is about.
 
         Raises:
             ApiUnavailableError: not now; what was known stays.
@@ -77,9 +81,8 @@ class KubernetesRuntime:
         warnings = await self.api.list_warnings(namespace)
         changed = set(self.cache.replace(Kind.JOB, jobs.items, version=jobs.version, namespace=namespace))
         changed |= self.cache.replace(Kind.POD, pods.items, version=pods.version, namespace=namespace)
-        for found in map(events.warning, events.by_age(warnings)):
-            if found is not None:
-                changed |= self.cache.warn(*found)
+        for uid, said in filter(None, map(events.warning, warnings)):
+            self.cache.warn(uid, said)
         return frozenset(changed)
 
 
