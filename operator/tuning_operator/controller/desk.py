@@ -89,11 +89,12 @@ class StudyDesk:
     async def result(self, ref: AttemptRef, result: Result) -> bool:
         """Commit the result, after every earlier report."""
         self._current(ref)
-        await self._writer.drain()
         try:
+            await self.write_reports()
             accepted = await self._study(ref).take_result(ref.trial, ref.attempt, result)
         except DatabaseUnavailableError as error:
-            raise Unavailable(str(error)) from error
+            # Where the database is, and as whom one comes there, is not for trials.
+            raise Unavailable("the study database does not answer now; send the same request again") from error
         self._changed(ref.study)
         return accepted
 

@@ -24,7 +24,7 @@ from tuning_operator.gateway.people import Progress, Which
 from tuning_operator.gateway.people_wire import StudyHead, document_json, head_of, trial_json
 from tuning_operator.gateway.verdicts import Limits, Verdicts
 from tuning_operator.store.database import Database
-from tuning_operator.store.errors import StoreError
+from tuning_operator.store.errors import DatabaseUnavailableError, StoreError
 
 _LOOK_SECONDS: Final = 1.0
 _LOOK_SHARE: Final = 0.05
@@ -177,6 +177,9 @@ class StudyLibrary:
     async def _load(self, which: Which) -> _Seen | None:
         try:
             return await asyncio.to_thread(self._read, which)
+        except DatabaseUnavailableError as error:
+            # Where the database is, and as whom one comes there, is not for people who may read a study.
+            raise Unavailable("the study database does not answer now; send the same request again") from error
         except StoreError as error:
             raise Unavailable(str(error)) from error
 

@@ -68,7 +68,8 @@ class Connections:
 
     def __init__(self, url: sa.URL) -> None:
         self.url = url
-        self.shown = url.render_as_string(hide_password=True)
+        # Its options may hold a password too.
+        self.shown = url.set(query={}).render_as_string(hide_password=True)
         self._engine = _sqlite_engine(url) if is_sqlite(url) else _postgres_engine(url)
         # What a reader sees does not change between its queries.
         snapshot: dict[str, Any] = {} if is_sqlite(url) else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}

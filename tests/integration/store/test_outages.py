@@ -88,8 +88,13 @@ def test_connections_that_the_server_cut_are_replaced_unnoticed(postgres_url: st
     assert_stock_optuna_agrees(postgres_url)
 
 
-def test_a_password_is_not_in_the_message(own_postgres: PostgresServer) -> None:
-    url = own_postgres.url("missing").replace("tuning@", "tuning:secret@")
+@pytest.mark.parametrize(
+    ("place", "with_password"),
+    [("tuning@", "tuning:secret@"), ("/missing?", "/missing?password=secret&")],
+    ids=["user", "option"],
+)
+def test_a_password_is_not_in_the_message(own_postgres: PostgresServer, place: str, with_password: str) -> None:
+    url = own_postgres.url("missing").replace(place, with_password)
     with pytest.raises(DatabaseUnavailableError, match='database "missing" does not exist') as caught:
         Database.connect(url)
     assert "secret" not in str(caught.value)

@@ -215,18 +215,18 @@ async def test_what_nobody_knows_is_none(library: StudyLibrary, which: Which) ->
     assert await library.progress(which, "") is None
 
 
-async def test_a_database_that_is_away_is_said(
+async def test_a_database_that_is_away_is_said_but_not_where_it_is(
     library: StudyLibrary, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> None:
-        raise DatabaseUnavailableError("the database does not answer")
+        raise DatabaseUnavailableError("the database at postgresql://tuning@db.example does not answer")
 
     wine = Which(namespace=NAMESPACE, name="wine")
     with monkeypatch.context() as patched:
         patched.setattr(database, "named", away)
-        with pytest.raises(Unavailable, match="the database does not answer"):
+        with pytest.raises(Unavailable, match=r"^the study database does not answer now"):
             await library.document(wine)
-        with pytest.raises(Unavailable, match="the database does not answer"):
+        with pytest.raises(Unavailable, match=r"^the study database does not answer now"):
             await library.progress(wine, "")
     assert await library.document(wine)
 
