@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.kubernetes.simulated_kubelet import SimulatedKubelet
-from tests.integration.operator.operator_process import OperatorProcess, running_operator
+from tests.integration.operator.operator_process import DEPLOYED, Account, OperatorProcess, running_operator
 from tests.integration.operator.team import Team
 from tests.support.kubernetes import ApiServer
 from tests.support.namespaces import Namespace
@@ -35,8 +35,8 @@ def start_operator(api_server: ApiServer, team: Team, tmp_path: Path, sqlite_url
     """Starts an operator for the team alone, with options; it is stopped at the end."""
     with ExitStack() as stack:
 
-        def start(*options: str, url: str = sqlite_url) -> OperatorProcess:
-            running = running_operator(api_server, tmp_path, url, f"--namespace={team.space.name}", *options)
+        def start(*options: str, url: str = sqlite_url, account: Account = DEPLOYED) -> OperatorProcess:
+            running = running_operator(api_server, tmp_path, url, *options, account=account, namespace=team.space.name)
             return stack.enter_context(running)
 
         yield start

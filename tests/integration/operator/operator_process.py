@@ -24,8 +24,6 @@ PATIENCE: Final = 60.0
 _NAME: Final = "operator"
 _COMMAND: Final = Path(sys.executable).with_name("tuning-operator")
 _RIGHTS: Final = Path(__file__).parents[3] / "deploy" / "base"
-_NAMESPACE: Final = "tuning-system"
-_ACCOUNT: Final = f"system:serviceaccount:{_NAMESPACE}:tuning-operator"
 _NOWHERE: Final = "http://127.0.0.1:9"
 # Proxies are for the world outside of a cluster: were one asked, nothing would work.
 _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -85,13 +83,47 @@ class OperatorProcess:
                 return error.code, error.read().decode()
 
 
+@dataclass(frozen=True)
+class Account:
+    """A service account."""
+
+    namespace: str
+    name: str
+
+    @property
+    def user(self) -> str:
+        """As the API server knows it."""
+        return f"system:serviceaccount:{self.namespace}:{self.name}"
+
+
+DEPLOYED: Final = Account("tuning-system", "tuning-operator")
+"""The operator's own, with rights in all namespaces."""
+
+
+def grant_rights(server: ApiServer) -> None:
+    """Give the operator the rights that it has as it is deployed."""
+    for manifest in ("namespace.yaml", "rbac.yaml"):
+        server.kubectl("apply", f"--filename={_RIGHTS / manifest}")
+
+
 @contextmanager
-def running_operator(server: ApiServer, folder: Path, database_url: str, *options: str) -> Iterator[OperatorProcess]:
-    """A ready one with the rights that it has as it is deployed, stopped at the end."""
+def running_operator(
+    server: ApiServer, folder: Path, database_url: str, *options: str, account: Account = DEPLOYED, namespace: str = ""
+) -> Iterator[OperatorProcess]:
+    """A ready one, stopped at the end.
+
+    Args:
+        server: the API server.
+        folder: for its files.
+        database_url: of its database.
+        options: of the command.
+        account: by whose rights it works.
+        namespace: the only one that it looks after; all when empty.
+    """
     gateway, monitoring = free_ports(2)
     environment = {
         "HOME": str(folder),
-        "KUBECONFIG": str(_kubeconfig(server, folder)),
+        "KUBECONFIG": str(_kubeconfig(server, folder, account, namespace)),
         "HTTPS_PROXY": _NOWHERE,
         "HTTP_PROXY": _NOWHERE,
         "OMP_NUM_THREADS": "1",
@@ -101,9 +133,10 @@ def running_operator(server: ApiServer, folder: Path, database_url: str, *option
         "TUNING_OPERATOR_MONITORING_PORT": str(monitoring),
         "TUNING_OPERATOR_LOG_LEVEL": "info",
     }
+    limited = [f"--namespace={namespace}"] if namespace else []
     programs = Programs(folder)
     try:
-        programs.start(_NAME, [_COMMAND, "run", *options], environment=environment)
+        programs.start(_NAME, [_COMMAND, "run", *limited, *options], environment=environment)
         operator = OperatorProcess(programs, f"http://127.0.0.1:{monitoring}", f"http://127.0.0.1:{gateway}")
         operator.wait_ready()
         yield operator
@@ -111,17 +144,16 @@ def running_operator(server: ApiServer, folder: Path, database_url: str, *option
         programs.stop()
 
 
-def _kubeconfig(server: ApiServer, folder: Path) -> Path:
-    """That of the operator's service account, with the rights that it has as it is deployed."""
-    for manifest in ("namespace.yaml", "rbac.yaml"):
-        server.kubectl("apply", f"--filename={_RIGHTS / manifest}")
+def _kubeconfig(server: ApiServer, folder: Path, account: Account, namespace: str) -> Path:
+    grant_rights(server)
     # The authorizer learns of roles by a watch.
-    until(lambda: _may_list_jobs(server), seconds=PATIENCE, what="the roles are in force")
-    token = server.kubectl("create", "token", "tuning-operator", f"--namespace={_NAMESPACE}", "--duration=24h").strip()
+    until(lambda: _may_list_jobs(server, account, namespace), seconds=PATIENCE, what="the roles are in force")
+    token = server.kubectl("create", "token", account.name, f"--namespace={account.namespace}", "--duration=24h").strip()
     return write_kubeconfig(folder / "operator.kubeconfig", server.plane.url, server.plane.authority, token)
 
 
-def _may_list_jobs(server: ApiServer) -> bool:
-    asked = {"resourceAttributes": {"verb": "list", "group": "batch", "resource": "jobs"}, "user": _ACCOUNT}
-    review = server.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": asked})
-    return bool(review["status"]["allowed"])
+def _may_list_jobs(server: ApiServer, account: Account, namespace: str) -> bool:
+    asked = {"verb": "list", "group": "batch", "resource": "jobs", "namespace": namespace}
+    review = {"spec": {"resourceAttributes": asked, "user": account.user}}
+    answer = server.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    return bool(answer["status"]["allowed"])
