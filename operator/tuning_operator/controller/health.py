@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from tuning_operator.telemetry.metrics import REGISTRY
+from tuning_operator.telemetry.process import ProcessCollector, ProcessFigures
 from tuning_operator.telemetry.studies import StudiesCollector, StudyFigures
 
 DEAF_SECONDS: Final = 120.0
@@ -20,6 +22,7 @@ LISTED_WITHIN_SECONDS: Final = 900.0
 """Of the lists every five minutes three in a row have failed."""
 
 _LAG_SECONDS: Final = 0.5
+_LAGS: Final = 120  # a minute of them
 _SHUTDOWN_SECONDS: Final = 2.0
 
 
@@ -32,7 +35,22 @@ class Health:
     last_event_at: float | None = None  # of any watch
     listed_at: float | None = None  # when the last list was complete
     found_news_at: float | None = None  # begin of the last list that knew more than the watches had said until then
-    loop_lag: float = 0.0  # seconds
+    lags: deque[float] = field(default_factory=lambda: deque(maxlen=_LAGS))  # of the event loop; seconds, the newest last
+
+    @property
+    def loop_lag(self) -> float:
+        """How late the event loop was, at worst in the last minute; seconds."""
+        return max(self.lags, default=0.0)
+
+    def figures(self, *, queue_depth: int, open_studies: int) -> ProcessFigures:
+        """All of it as gauges show it."""
+        return ProcessFigures(
+            queue_depth=queue_depth,
+            open_studies=open_studies,
+            event_loop_lag=self.loop_lag,
+            last_watch_event_at=self.last_event_at or 0.0,
+            last_list_at=self.listed_at or 0.0,
+        )
 
     def event(self) -> None:
         """A watch brought something."""
@@ -64,7 +82,7 @@ class Health:
         while True:
             before = loop.time()
             await asyncio.sleep(_LAG_SECONDS)
-            self.loop_lag = max(0.0, loop.time() - before - _LAG_SECONDS)
+            self.lags.append(max(0.0, loop.time() - before - _LAG_SECONDS))
 
 
 class Monitoring:
@@ -92,24 +110,7 @@ class Monitoring:
         self._database = database
         self._registry = CollectorRegistry()
         self._runner: web.AppRunner | None = None
-        gauges = {
-            "tuning_operator_queue_depth": ("Studies that wait to be looked at.", lambda: float(depth())),
-            "tuning_operator_open_studies": (
-                "Studies held in memory with all their trials: those that have not ended.",
-                lambda: float(open_studies()),
-            ),
-            "tuning_operator_event_loop_lag_seconds": ("How late the event loop was last.", lambda: health.loop_lag),
-            "tuning_operator_last_watch_event_timestamp_seconds": (
-                "When a watch brought something last.",
-                lambda: health.last_event_at or 0.0,
-            ),
-            "tuning_operator_last_list_timestamp_seconds": (
-                "When all objects were listed last.",
-                lambda: health.listed_at or 0.0,
-            ),
-        }
-        for name, (text, read) in gauges.items():
-            Gauge(name, text, registry=self._registry).set_function(read)
+        self._registry.register(ProcessCollector(lambda: health.figures(queue_depth=depth(), open_studies=open_studies())))
         self._registry.register(StudiesCollector(studies))
 
     async def start(self, host: str, port: int) -> None:
