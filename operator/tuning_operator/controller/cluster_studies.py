@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -48,6 +49,14 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Closed:
+    """A study that has ended."""
+
+    generation: int  # at which nothing was left to do
+    until: float  # when its time to live is over, seconds since the epoch; inf: it stays
+
+
 class ClusterStudies:
     """Looks at studies by key. Begins with what `relist` finds."""
 
@@ -63,7 +72,7 @@ class ClusterStudies:
         self._searcher = searcher
         self._settings = settings
         self._open: dict[StudyKey, ClusterStudy] = {}
-        self._closed: dict[StudyKey, int] = {}  # ended studies: the generation at which nothing was left to do
+        self._closed: dict[StudyKey, Closed] = {}
         self._unfinished: tuple[StudyIdentity, ...] = ()  # as of the last list
         self._listed = False
 
@@ -142,7 +151,7 @@ class ClusterStudies:
         try:
             study = self._open.get(key) or await self._reopen(key, raw)
             with metrics.RECONCILE.time():
-                return await self._look_at(study) if study else None
+                return await self._look_at(study) if study else self._rest(key)
         except FencedError as error:
             self._close(key)
             raise TryAgainError(str(error)) from error
@@ -160,11 +169,16 @@ class ClusterStudies:
         if study.ended:
             raw = self._cluster.objects.get(study.key)
             self._close(study.key)
-            if raw is not None and delay is None:
-                self._closed[study.key] = raw["metadata"]["generation"]
-            else:
-                self._closed.pop(study.key, None)
+            if raw is not None:
+                # Its trials need not be read again at each list until its time to live is over.
+                until = math.inf if delay is None else self._cluster.clock() + delay
+                self._closed[study.key] = Closed(generation=raw["metadata"]["generation"], until=until)
         return delay
+
+    def _rest(self, key: StudyKey) -> float | None:
+        """Seconds until a study that is not open has to be looked at; None for never."""
+        closed = self._closed.get(key)
+        return None if closed is None or closed.until == math.inf else max(0.0, closed.until - self._cluster.clock())
 
     def _close(self, key: StudyKey) -> None:
         self._open.pop(key, None)
@@ -178,6 +192,7 @@ class ClusterStudies:
             return await self._open_orphan(key)
         if self._is_closed(key, raw):
             return None
+        self._closed.pop(key, None)
         try:
             spec = spec_of(raw)
         except ManifestError as error:
@@ -193,11 +208,12 @@ class ClusterStudies:
         status, generation = status_of(raw), raw["metadata"]["generation"]
         if status is None or status.phase not in ("Succeeded", "Failed") or status.observed_generation != generation:
             return False
-        done_here = self._closed.get(key) == generation
+        closed, now = self._closed.get(key), self._cluster.clock()
+        done_here = closed is not None and closed.generation == generation and now < closed.until
         done_before = (
             "ttlSecondsAfterFinished" not in raw["spec"]
             and not any(_key(study) == key for study in self._unfinished)
-            and not self._runtime.cache.sights(key, self._cluster.clock())
+            and not self._runtime.cache.sights(key, now)
         )
         return done_here or done_before
 

@@ -83,7 +83,10 @@ class ScriptedApi(KubernetesApi):
         if found is None:
             raise NotFoundError(f"{path} not found", code=404, reason="NotFound")
         if method == "PATCH":
-            return self.put(path.removesuffix("/status"), found | {"status": body["status"]})
+            metadata = found["metadata"] | {
+                "labels": {**found["metadata"].get("labels", {}), **body["metadata"].get("labels", {})}
+            }
+            return self.put(path.removesuffix("/status"), found | dict(body) | {"metadata": metadata})
         if method == "DELETE":
             del self.objects[path]
         return found
@@ -129,9 +132,10 @@ class ScriptedCluster:
         """All there are."""
         return [found for path, found in self.api.objects.items() if "/jobs/" in path]
 
-    def complete(self, job: Document) -> None:
-        """A Job that ended well and whose Pod is gone, and the watch event of it."""
-        state = {"type": "Complete", "status": "True", "lastTransitionTime": "2026-11-23T12:00:00Z"}
+    def fail(self, job: Document, code: int = 1) -> None:
+        """A Job whose Pod ended with this exit code and is gone, and the watch event of it."""
+        message = f"Container trainer for pod research/digits failed with exit code {code} matching FailJob rule at index 3"
+        state = {"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": message}
         path = f"/apis/batch/v1/namespaces/research/jobs/{job['metadata']['name']}"
         ended = self.api.put(path, job | {"status": {"conditions": [state]}})
         for key in self._cache.apply(Kind.JOB, ended):
@@ -190,6 +194,15 @@ async def operator(folder: Path, *, searcher: Searcher | None = None) -> AsyncIt
         with suppress(asyncio.CancelledError):
             await working
         await studies.desk.close()
+        database.close()
+
+
+def owners(folder: Path) -> int:
+    """How often the study has been opened."""
+    database = Database.connect(f"sqlite:///{folder / 'studies.db'}")
+    try:
+        return sum(each.fence for each in database.studies())
+    finally:
         database.close()
 
 

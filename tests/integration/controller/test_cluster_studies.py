@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tests.integration.controller.scripted_cluster import ScriptedCluster, operator, run, stored
+from tests.integration.controller.scripted_cluster import ScriptedCluster, operator, owners, run, stored
 from tests.unit.controller.studies import SPEC
 
 from tuning_operator.runtime.kubernetes.client import ConflictError, Document, RequestRefusedError
@@ -101,5 +101,31 @@ def test_an_invalid_study_that_is_edited_while_that_is_said_is_told_at_once(tmp_
             await asyncio.sleep(5)
             assert cluster.condition("Stalled") == ("True", "InvalidSpec")
             assert cluster.status().observed_generation == 2
+
+    run(test)
+
+
+def test_an_ended_study_is_not_read_again_at_each_list_until_its_time_to_live_is_over(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with operator(tmp_path) as cluster:
+            cluster.apply(
+                baseline={"repeats": 0},
+                budget={"maxTrials": 1},
+                retry={"failures": 0},
+                search={"sampler": "random"},
+                ttlSecondsAfterFinished=3600,
+            )
+            await asyncio.sleep(5)
+            (job,) = cluster.jobs()
+            cluster.fail(job)
+            await asyncio.sleep(5)
+            assert cluster.condition("Failed") == ("True", "NoTrialSucceeded")
+            for _ in range(11):
+                await asyncio.sleep(300)
+                await cluster.studies.relist()
+            assert cluster.path in cluster.api.objects
+            assert owners(tmp_path) == 1
+            await asyncio.sleep(300)
+            assert cluster.path not in cluster.api.objects
 
     run(test)

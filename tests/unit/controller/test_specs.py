@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,7 +15,7 @@ from tests.unit.kubernetes.objects import NAMESPACE, job
 
 from tuning_operator.api.problems import ManifestError
 from tuning_operator.api.study import StudySpec
-from tuning_operator.controller.cluster_studies import ClusterStudies, Settings
+from tuning_operator.controller.cluster_studies import Closed, ClusterStudies, Settings
 from tuning_operator.controller.cluster_study import Cluster, changed, invalid, spec_of
 from tuning_operator.controller.objects import StudyObjects
 from tuning_operator.controller.specs import refused_changes, settle
@@ -160,13 +161,16 @@ def a_status(**changes: Any) -> dict[str, Any]:
     return study(status=WON | changes)
 
 
-def closed(raw: dict[str, Any], *, unfinished: bool = False, has_job: bool = False, here: int | None = None) -> bool:
+def closed(
+    raw: dict[str, Any], *, unfinished: bool = False, has_job: bool = False, here: int | None = None, until: float = math.inf
+) -> bool:
     """Whether there is nothing to do for a study.
 
     Args:
         unfinished: the database has something to tell of it.
         has_job: the cluster has something of it.
         here: generation at which it was closed in this process.
+        until: when it is to be deleted; it is 0 o'clock.
     """
     cache = ClusterCache()
     if has_job:
@@ -179,7 +183,7 @@ def closed(raw: dict[str, Any], *, unfinished: bool = False, has_job: bool = Fal
     if unfinished:
         studies._unfinished = (StudyIdentity(cluster="cluster", uid=UID, namespace=NAMESPACE, name="digits"),)
     if here is not None:
-        studies._closed[KEY] = here
+        studies._closed[KEY] = Closed(generation=here, until=until)
     return studies._is_closed(KEY, raw)
 
 
@@ -197,6 +201,12 @@ def closed(raw: dict[str, Any], *, unfinished: bool = False, has_job: bool = Fal
         pytest.param(study(status=WON, spec=SPEC | {"ttlSecondsAfterFinished": 60}), {}, False, id="one to be deleted some time"),
         pytest.param(
             study(status=WON, spec=SPEC | {"ttlSecondsAfterFinished": 60}), {"here": 1}, True, id="unless that was done here"
+        ),
+        pytest.param(
+            study(status=WON, spec=SPEC | {"ttlSecondsAfterFinished": 60}),
+            {"here": 1, "until": 0.0},
+            False,
+            id="until its time has come",
         ),
         pytest.param(
             study(status=WON | {"observedGeneration": 2}, generation=2), {"here": 1, "unfinished": True}, False, id="edited since"
