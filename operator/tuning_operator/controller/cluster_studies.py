@@ -12,7 +12,7 @@ from typing import Final
 
 from tuning_operator.api.problems import ManifestError
 from tuning_operator.api.study import StudySpec
-from tuning_operator.controller.cluster_study import Cluster, ClusterStudy, StatusWriter, changed, invalid, spec_of
+from tuning_operator.controller.cluster_study import Cluster, ClusterStudy, StatusWriter, changed, invalid, overtaken, spec_of
 from tuning_operator.controller.desk import StudyDesk
 from tuning_operator.controller.publishing import status_of
 from tuning_operator.controller.queue import KeyedQueue, TryAgainError
@@ -266,6 +266,7 @@ class ClusterStudies:
                 write_reports=self.desk.write_reports,
                 expire=partial(self._expire, reference),
                 share=self.shares.of(key),
+                overtaken=lambda: overtaken(self._cluster.objects.get(key), controller),
             ),
         )
         controller.causes = causes

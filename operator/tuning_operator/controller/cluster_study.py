@@ -172,7 +172,7 @@ class ClusterStudy:
 
     async def _follow_object(self) -> None:
         raw = self._cluster.objects.get(self.key)
-        self.controller.deleted = raw is None or "deletionTimestamp" in raw["metadata"]
+        self.controller.deleted = _is_deleted(raw)
         if raw is not None and raw["metadata"]["generation"] != self.controller.generation:
             await self._amend(raw)
 
@@ -217,6 +217,8 @@ class ClusterStudy:
         for _ in range(_ROUNDS):
             if not await self.controller.reconcile():
                 return False
+            if overtaken(self._cluster.objects.get(self.key), self.controller):
+                break
         return True
 
     def _delay(self, facts: StudyFacts, write_at: float | None) -> float | None:
@@ -232,6 +234,16 @@ class ClusterStudy:
         if self.controller.deleted:
             return None
         return await self._writer.publish(self.status)
+
+
+def overtaken(raw: Document | None, controller: StudyController) -> bool:
+    """Whether the object as last seen says what its controller does not know: it was edited, suspended or deleted."""
+    edited = raw is not None and raw["metadata"]["generation"] != controller.generation
+    return edited or _is_deleted(raw) != controller.deleted
+
+
+def _is_deleted(raw: Document | None) -> bool:
+    return raw is None or "deletionTimestamp" in raw["metadata"]
 
 
 def changed(before: StudySpec, wanted: StudySpec, trials: Sequence[Trial]) -> tuple[StudyCause, ...]:

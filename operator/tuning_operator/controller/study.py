@@ -62,6 +62,7 @@ class Parts:
     write_reports: Callable[[], Awaitable[None]]  # returns once every report taken so far is in the database
     expire: Callable[[], Awaitable[None]]  # deletes the study object after its time to live
     share: Share = NoLimit()  # noqa: RUF009 - it has no state
+    overtaken: Callable[[], bool] = lambda: False  # whether somebody wants something else since the last round began
 
 
 class StudyController:
@@ -155,7 +156,7 @@ class StudyController:
             for action in actions:
                 _log.debug("%s: %s", self.name, action)
                 # The rest was decided for a spec that is none any more, or on facts that do not hold.
-                if not await self._carry_out(action) or self.spec is not facts.spec:
+                if not await self._carry_out(action) or self.spec is not facts.spec or self._parts.overtaken():
                     break
         finally:
             self._parts.share.hold(sum(trial.last.live for trial in self._memory.trials if not trial.finished))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+import pytest
 from tests.integration.controller.scripted_cluster import ScriptedCluster, operator, owners, run, stored
 from tests.unit.controller.studies import SPEC
 
+from tuning_operator.engine.facts import Trial
 from tuning_operator.runtime.kubernetes.client import ConflictError, Document, RequestRefusedError
+from tuning_operator.search.inline import InlineSearcher
+from tuning_operator.search.problem import Exhausted, Problem, Suggestion
 from tuning_operator.search.searcher import SearchFailed
 
 
@@ -127,5 +132,36 @@ def test_an_ended_study_is_not_read_again_at_each_list_until_its_time_to_live_is
             assert owners(tmp_path) == 1
             await asyncio.sleep(300)
             assert cluster.path not in cluster.api.objects
+
+    run(test)
+
+
+class Slow(InlineSearcher):
+    """Somebody does something to the study while it answers for the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def ask(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion | Exhausted:
+        self.asked += 1
+        if self.asked == 1:
+            self.meanwhile()
+        return await super().ask(problem, trials, number)
+
+
+@pytest.mark.parametrize("end", [pytest.param(False, id="suspended"), pytest.param(True, id="deleted")])
+def test_a_study_that_is_no_longer_wanted_to_go_on_asks_for_no_further_trial(tmp_path: Path, *, end: bool) -> None:
+    async def test() -> None:
+        searcher = Slow()
+        async with operator(tmp_path, searcher=searcher) as cluster:
+            searcher.meanwhile = cluster.delete if end else partial(cluster.apply, suspend=True)
+            cluster.apply(baseline={"repeats": 0}, search={"sampler": "random"})
+            await asyncio.sleep(5)
+            assert searcher.asked == 1
+        _, trials = stored(tmp_path)
+        assert len(trials) == 1
+        assert trials[0].last.started_at is None, "it was never started"
 
     run(test)
