@@ -122,6 +122,10 @@ class StudyController:
 
     def status(self, facts: StudyFacts, previous: StudyStatus | None = None) -> StudyStatus:
         """The status that these facts imply now."""
+        if self.trouble:
+            # Said, and no more: as a cause among the facts it would keep the search from being asked again.
+            mute = StudyCause(reason="SearchUnavailable", message=self.trouble, passing=True)
+            facts = replace(facts, causes=(*facts.causes, mute))
         return project(facts, self._parts.clock(), choice=self.choice, previous=previous)
 
     # Decide and act

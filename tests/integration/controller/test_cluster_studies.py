@@ -85,6 +85,8 @@ def test_a_search_that_gave_no_answer_is_asked_again_and_again(tmp_path: Path) -
             asked = searcher.asked
             await asyncio.sleep(300)
             assert (asked, searcher.asked) == (6, 16)
+            assert cluster.condition("Reconciling") == ("True", "SearchUnavailable")
+            assert cluster.condition("Stalled") == ("False", "NotStalled")
 
     run(test)
 

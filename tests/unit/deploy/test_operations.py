@@ -16,7 +16,7 @@ import pytest
 from ruamel.yaml import YAML
 from tests.unit.deploy.overlays import DEPLOY, OVERLAYS, Document, build, overlay
 
-from tuning_operator.controller import cluster_studies, cluster_study, health
+from tuning_operator.controller import cluster_studies, cluster_study, health, study
 from tuning_operator.main import group
 from tuning_operator.runtime.kubernetes import causes
 from tuning_operator.runtime.kubernetes.names import TOKEN_AUDIENCE
@@ -44,9 +44,8 @@ def code_of(cell: str) -> list[str]:
 def reasons() -> set[str]:
     """Of every cause that a study may state, as the code writes them."""
     sentences = (*causes._REFUSALS, *causes._CONFIGURATION, *causes._UNSCHEDULABLE)
-    written = (
-        re.findall(r'reason="([A-Z]\w+)"', inspect.getsource(module)) for module in (causes, cluster_study, cluster_studies)
-    )
+    modules = (causes, cluster_study, cluster_studies, study)
+    written = (re.findall(r'reason="([A-Z]\w+)"', inspect.getsource(module)) for module in modules)
     return {sentence.reason for sentence in sentences}.union(*written, {causes._REFUSED})
 
 
