@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +71,7 @@ class ControlPlane:
     """The administrator's."""
     programs: Programs
     """etcd, kube-apiserver and kube-controller-manager."""
+    etcd_url: str
 
     @property
     def kubeconfig(self) -> Path:
@@ -79,8 +80,13 @@ class ControlPlane:
 
 
 @contextmanager
-def running_control_plane() -> Iterator[ControlPlane]:
-    """A started one, stopped and removed at the end."""
+def running_control_plane(*, controllers: bool = True, api_server_options: Sequence[str] = ()) -> Iterator[ControlPlane]:
+    """A started one, stopped and removed at the end.
+
+    Args:
+        controllers: with the controller manager; without it, Jobs have no Pods and nothing is deleted with its owner.
+        api_server_options: more arguments for kube-apiserver.
+    """
     root = Path(tempfile.gettempdir())
     with exclusive(root / f"{PREFIX}sweep.lock"):
         sweep(root)
@@ -90,7 +96,7 @@ def running_control_plane() -> Iterator[ControlPlane]:
         owner.write(folder / _OWNER)
     programs = Programs(folder)
     try:
-        yield start_control_plane(folder, programs)
+        yield start_control_plane(folder, programs, controllers=controllers, api_server_options=api_server_options)
     finally:
         programs.stop()
         shutil.rmtree(folder)
@@ -104,7 +110,14 @@ def sweep(root: Path) -> None:
             shutil.rmtree(file.parent)
 
 
-def start_control_plane(folder: Path, programs: Programs, *, host: str = LOOPBACK) -> ControlPlane:
+def start_control_plane(
+    folder: Path,
+    programs: Programs,
+    *,
+    host: str = LOOPBACK,
+    controllers: bool = True,
+    api_server_options: Sequence[str] = (),
+) -> ControlPlane:
     """Start the programs, which serve at an address of this machine, and return once they are ready.
 
     Raises:
@@ -120,15 +133,17 @@ def start_control_plane(folder: Path, programs: Programs, *, host: str = LOOPBAC
     manager = authority.sign("system:kube-controller-manager")
     admin = authority.sign("kubernetes-admin", groups=("system:masters",))
     kubeconfig = write_kubeconfig(folder / "admin.kubeconfig", url, authority, admin)
-    plane = ControlPlane(url, authority, admin, Kubectl(kubectl, kubeconfig), programs)
+    plane = ControlPlane(url, authority, admin, Kubectl(kubectl, kubeconfig), programs, etcd_url)
 
     programs.start("etcd", _etcd_command(folder / "etcd", etcd_url, f"http://{LOOPBACK}:{peer_port}"))
     programs.wait("etcd", _answers(f"{etcd_url}/health"), seconds=_READY_WITHIN)
     command = _api_server_command(api_server, url, etcd_url, authority, serving=serving, tokens=tokens)
-    programs.start("kube-apiserver", command)
+    programs.start("kube-apiserver", [*command, *api_server_options])
     trusted = ssl.create_default_context(cafile=authority.own.certificate)
     trusted.load_cert_chain(admin.certificate, admin.key)
     programs.wait("kube-apiserver", _answers(f"{url}/readyz", trusted), seconds=_READY_WITHIN)
+    if not controllers:
+        return plane
     access = write_kubeconfig(folder / "manager.kubeconfig", url, authority, manager)
     programs.start("kube-controller-manager", _controller_manager_command(controller_manager, access, authority, tokens))
     # It makes this account once its caches are filled.

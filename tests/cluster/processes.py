@@ -118,6 +118,14 @@ class Programs:
         except TimeoutError as error:
             raise ProgramError(f"{error}: {self._last_lines(name)}") from None
 
+    def pid(self, name: str) -> int:
+        """The process of a started program."""
+        return self._children[name].pid
+
+    def runs(self, name: str) -> bool:
+        """Whether a program was started and has not ended."""
+        return name in self._children and self._children[name].poll() is None
+
     def kill(self, name: str) -> None:
         """End a program at once, by a signal that it cannot see."""
         self._children[name].kill()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -146,9 +146,9 @@ def _serves_studies(plane: ControlPlane) -> bool:
 
 
 @contextmanager
-def running_api_server() -> Iterator[ApiServer]:
-    """A started one that serves TuningStudy, stopped and removed at the end."""
-    with running_control_plane() as plane:
+def running_api_server(*, controllers: bool = True, api_server_options: Sequence[str] = ()) -> Iterator[ApiServer]:
+    """A started one that serves TuningStudy, stopped and removed at the end. See `running_control_plane`."""
+    with running_control_plane(controllers=controllers, api_server_options=api_server_options) as plane:
         plane.kubectl("create", f"--filename={DEFINITION}")
         until(lambda: _serves_studies(plane), seconds=_TIMEOUT, what="the API server serves TuningStudy")
         configuration = Configuration(host=plane.url, ssl_ca_cert=str(plane.authority.own.certificate), no_proxy="*")

@@ -66,6 +66,11 @@ class PostgresServer:
         """Stop it at once; sessions are cut."""
         self._run("pg_ctl", "stop", "--wait", "--mode", "immediate", "--pgdata", self._data)
 
+    @property
+    def pid(self) -> int:
+        """Of the process whose children serve the sessions."""
+        return int((self._data / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+
     def url(self, database: str) -> str:
         """The URL of a database of this server."""
         return f"postgresql://{_SUPERUSER}@/{database}?host={self._folder}"
