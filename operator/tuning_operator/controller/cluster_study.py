@@ -95,8 +95,10 @@ class StatusWriter:
     async def _apply(self, raw: Document, status: StudyStatus) -> bool:
         """Write; False when the object has changed meanwhile, which is known then."""
         metadata = raw["metadata"]
+        document = apply_document(raw, status)
+        self._cluster.objects.expect(self._key, document["status"])
         try:
-            self._cluster.objects.apply(await self._cluster.api.apply_status(apply_document(raw, status)))
+            self._cluster.objects.apply(await self._cluster.api.apply_status(document))
             STATUS_WRITES.labels("written").inc()
         except NotFoundError:
             self._cluster.objects.apply(raw, deleted=True)

@@ -20,6 +20,7 @@ class StudyObjects:
         self._gone: dict[StudyKey, int] = {}  # its last version, until a later list makes it superfluous to know
         self._listed: dict[str | None, int] = {}  # version of the last full list, by namespace; None: of all
         self._current: dict[tuple[str, str], StudyKey] = {}  # by namespace and name
+        self._expected: dict[StudyKey, Mapping[str, Any]] = {}  # the status that we wrote last, or are about to write
 
     def get(self, key: StudyKey) -> Document | None:
         """The object; None when it is gone, or was never seen."""
@@ -36,6 +37,10 @@ class StudyObjects:
     def keys(self) -> frozenset[StudyKey]:
         """All that there are."""
         return frozenset(self._objects)
+
+    def expect(self, key: StudyKey, status: Mapping[str, Any]) -> None:
+        """Take note of a status before it is written: the watch may bring it before the answer does, and it is no news."""
+        self._expected[key] = status
 
     def apply(self, raw: Document, *, deleted: bool = False) -> StudyKey | None:
         """Take an object of an event, or of an answer. Returns its key when it says anything new to the operator."""
@@ -77,9 +82,14 @@ class StudyObjects:
         # Two of a name: the end of the older one is not known yet.
         if other is None or version_of(other) <= version_of(raw):
             self._current[name] = key
-        return None if known is not None and _meaning(known) == _meaning(raw) else key
+        return None if known is not None and self._says_the_same(key, known, raw) else key
+
+    def _says_the_same(self, key: StudyKey, known: Document, raw: Document) -> bool:
+        """Whether the operator has nothing to act on: not the bookkeeping of who wrote what and when, nor its own writing."""
+        return _meaning(known) == _meaning(raw) and raw.get("status") in (known.get("status"), self._expected.get(key))
 
     def _drop(self, key: StudyKey) -> StudyKey | None:
+        self._expected.pop(key, None)
         raw = self._objects.pop(key, None)
         if raw is None:
             return None
@@ -100,6 +110,5 @@ def version_of(raw: Mapping[str, Any]) -> int:
 
 
 def _meaning(raw: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What of an object the operator acts on: not the bookkeeping of who wrote what and when."""
-    metadata = raw["metadata"]
-    return metadata.get("generation"), metadata.get("deletionTimestamp"), raw.get("status")
+    """What people want of a study."""
+    return raw["metadata"].get("generation"), raw["metadata"].get("deletionTimestamp")

@@ -83,6 +83,17 @@ def test_trials_run_on_while_the_operator_is_dead(
     assert_each_trial_ran_once(team, team.work_until_finished(), jobs, sqlite_url)
 
 
+def test_no_job_is_given_a_time_to_live_before_its_end_is_in_the_database(team: Team, start_operator: StartOperator) -> None:
+    operator = start_operator()
+    team.apply(study())
+    first, second = team.run((0, 0), (1, 0))
+    operator.kill()
+    team.end(first)
+    team.end(second)
+    until(lambda: all(job["status"].get("succeeded") == 1 for job in team.jobs()), seconds=PATIENCE, what="the Jobs are complete")
+    assert not any("ttlSecondsAfterFinished" in job["spec"] for job in team.jobs())
+
+
 def test_a_last_end_that_nobody_has_written_down_finishes_the_study_after_the_death(
     team: Team, start_operator: StartOperator, sqlite_url: str, jobs: Recording
 ) -> None:

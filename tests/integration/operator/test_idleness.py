@@ -10,6 +10,8 @@ from tests.integration.operator.conftest import StartOperator
 from tests.integration.operator.operator_process import OperatorProcess
 from tests.integration.operator.team import PATIENCE, Team, study
 
+from tuning_operator.controller.publishing import apply_document, status_of
+
 LOOKS = "tuning_reconcile_duration_seconds_count"
 HEARD = "tuning_operator_last_watch_event_timestamp_seconds"
 WRITES = 'tuning_status_writes_total{result="written"}'
@@ -62,6 +64,18 @@ def test_figures_that_time_alone_moves_are_not_written_at_every_look(team: Team,
         team.space.kubectl("annotate", "pod", pod, f"note={note}", "--overwrite")
         until(partial(has_looked, operator, looks + note), seconds=PATIENCE, what="the operator looks")
     assert settled(operator, team) == (looks + 5, writes, status)
+
+
+def test_the_server_keeps_a_status_as_it_is_written_so_that_its_event_is_known_for_ours(
+    team: Team, start_operator: StartOperator
+) -> None:
+    start_operator()
+    team.apply(study(baseline__repeats=1, budget__maxTrials=3))
+    team.work_until_finished(value=lambda number: number / 7)
+    found = team.study()
+    status = status_of(found)
+    assert status is not None
+    assert apply_document(found, status)["status"] == found["status"]
 
 
 def has_looked(operator: OperatorProcess, times: float) -> bool:

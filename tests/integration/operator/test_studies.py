@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from tests.cluster.waiting import until
 from tests.integration.operator.operator_process import OperatorProcess, running_operator
 from tests.integration.operator.team import NAME, PATIENCE, Document, Team, attempt_of, result, stored_trials, study
-from tests.support.kubernetes import ApiServer
+from tests.support.kubernetes import AbsentError, ApiServer
 from tests.support.postgres import PostgresServer
 
 CONDITIONS: Final = ["Failed", "Finished", "Reconciling", "Stalled", "Succeeded", "Suspended"]
@@ -292,6 +292,35 @@ def test_a_trial_whose_image_does_not_pull_starts_anew_with_another_image(team: 
     assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "tuning-trainer:2"
     status = team.work_until_finished()
     assert (status["trials"]["progress"], status["trials"]["failed"], status["trials"]["disrupted"]) == ("1/1", 0, 0)
+
+
+# What is left of a finished study
+
+
+def kept_for_people(job: Document) -> bool:
+    """Whether nothing but people's interest keeps a Job, and the cluster removes it in time."""
+    return "tuningstudy.dev/released" in job["metadata"]["labels"] and job["spec"].get("ttlSecondsAfterFinished") == 3600
+
+
+def test_the_jobs_of_a_finished_study_stay_for_an_hour(team: Team) -> None:
+    team.apply(study())
+    team.work_until_finished()
+    until(lambda: all(kept_for_people(job) for job in team.jobs()), seconds=PATIENCE, what="the Jobs are released")
+    assert len(team.jobs()) == 2
+
+
+def test_a_finished_study_is_deleted_after_its_time_to_live(team: Team) -> None:
+    team.apply(study(ttlSecondsAfterFinished=1))
+    team.work(lambda: is_gone(team), what="the study is gone")
+    team.obey_until_nothing_is_left()
+
+
+def is_gone(team: Team) -> bool:
+    try:
+        team.study()
+    except AbsentError:
+        return True
+    return False
 
 
 # Deletion

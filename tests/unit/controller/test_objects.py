@@ -48,6 +48,21 @@ def test_an_event_names_the_study_when_it_says_anything_new(later: Raw, *, news:
     assert objects.apply(later) == (KEY if news else None)
 
 
+@pytest.mark.parametrize(
+    ("later", "news"),
+    [
+        pytest.param(study(version=2, status={"phase": "Running"}), False, id="our own writing is no news"),
+        pytest.param(study(version=2, status={"phase": "Failed"}), True, id="another status is news"),
+        pytest.param(study(version=2, generation=2, status={"phase": "Running"}), True, id="an edit beside it is news"),
+    ],
+)
+def test_a_status_that_the_watch_brings_before_the_answer_does_is_no_news(later: Raw, *, news: bool) -> None:
+    objects = StudyObjects()
+    objects.apply(study(version=1))
+    objects.expect(KEY, {"phase": "Running"})
+    assert objects.apply(later) == (KEY if news else None)
+
+
 def test_what_is_not_news_is_taken_all_the_same_for_writes_need_the_newest_version() -> None:
     objects = StudyObjects()
     objects.apply(study(version=1))
