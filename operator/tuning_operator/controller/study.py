@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ from tuning_operator.engine.decide import POLICIES, decide
 from tuning_operator.engine.facts import Attempt, Outcome, Role, SamplerChoice, StudyCause, StudyFacts, Trial
 from tuning_operator.engine.policies import search
 from tuning_operator.engine.status import project
-from tuning_operator.runtime.protocol import AttemptKey, Launch, Runtime
+from tuning_operator.runtime.protocol import AttemptKey, Launch, Runtime, RuntimeUnavailableError
 from tuning_operator.search.libraries import library_versions
 from tuning_operator.search.problem import Exhausted, problem_of
 from tuning_operator.search.searcher import Searcher, SearchFailed
@@ -157,14 +157,30 @@ class StudyController:
         # At once, before another study counts the same places as free.
         self._parts.share.hold(_held_after(facts, actions))
         try:
-            for action in actions:
-                _log.debug("%s: %s", self.name, action)
-                # The rest was decided for a spec that is none any more, or on facts that do not hold.
-                if not await self._carry_out(action) or self.spec is not facts.spec or self._parts.overtaken():
-                    break
+            await self._carry_out_all(actions, facts.spec)
         finally:
             self._parts.share.hold(sum(trial.last.live for trial in self._memory.trials if not trial.finished))
         return bool(actions)
+
+    async def _carry_out_all(self, actions: Iterable[Action], spec: StudySpec) -> None:
+        untidy: RuntimeUnavailableError | None = None
+        for action in actions:
+            _log.debug("%s: %s", self.name, action)
+            tidies = isinstance(action, ReleaseAttempt)
+            if tidies and untidy is not None:
+                continue
+            try:
+                held = await self._carry_out(action)
+            except RuntimeUnavailableError as error:
+                if not tidies:
+                    raise
+                # Nothing depends on what is only tidied up: trials go on, and it is tried again.
+                held, untidy = True, error
+            # The rest was decided for a spec that is none any more, or on facts that do not hold.
+            if not held or self.spec is not spec or self._parts.overtaken():
+                break
+        if untidy is not None:
+            raise untidy
 
     def _decide(self, facts: StudyFacts) -> tuple[Action, ...]:
         self._asking = self._parts.clock() >= self._ask_again_at

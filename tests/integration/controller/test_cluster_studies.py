@@ -167,3 +167,17 @@ def test_a_study_that_is_no_longer_wanted_to_go_on_asks_for_no_further_trial(tmp
         assert trials[0].last.started_at is None, "it was never started"
 
     run(test)
+
+
+def test_a_job_that_cannot_be_let_go_of_keeps_no_further_trial_from_running(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with operator(tmp_path) as cluster:
+            cluster.api.answers["PATCH", "-0-0"] = forbidden
+            cluster.apply(baseline={"repeats": 0}, budget={"maxTrials": 2}, retry={"failures": 0}, search={"sampler": "random"})
+            await asyncio.sleep(5)
+            for number in range(2):
+                cluster.fail(cluster.jobs()[number])
+                await asyncio.sleep(60)
+            assert cluster.condition("Failed") == ("True", "NoTrialSucceeded")
+
+    run(test)
