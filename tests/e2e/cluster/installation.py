@@ -204,7 +204,10 @@ class PodWatch:
 @contextmanager
 def watching_pods(kubectl: Kubectl, namespace: str) -> Iterator[PodWatch]:
     """Watch the trials' Pods of a namespace, beginning now."""
-    path = f"/api/v1/namespaces/{namespace}/pods?watch=true&labelSelector={OURS}"
+    pods = f"/api/v1/namespaces/{namespace}/pods?labelSelector={OURS}"
+    # From a version that the server has told: of none it may still be waiting for what others have seen.
+    version = json.loads(kubectl("get", f"--raw={pods}"))["metadata"]["resourceVersion"]
+    path = f"{pods}&watch=true&resourceVersion={version}"
     command = [str(kubectl.program), f"--kubeconfig={kubectl.kubeconfig}", "get", f"--raw={path}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         watch = PodWatch()
