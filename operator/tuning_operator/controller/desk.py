@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tuning_operator.api.contract import Result
 from tuning_operator.controller.study import StudyController
+from tuning_operator.controller.thinning import thinned
 from tuning_operator.engine.facts import Attempt, StopReason, Trial
 from tuning_operator.gateway.batch import Report, ReportWriter
 from tuning_operator.gateway.desk import AttemptRef, Point, Superseded, TrialCard, Unavailable, UnknownAttempt
@@ -74,10 +75,11 @@ class StudyDesk:
 
     async def report(self, ref: AttemptRef, points: Sequence[Point]) -> StopReason | None:
         """Take reports into memory at once; the database follows in batches."""
-        _, attempt = self._current(ref)
+        trial, attempt = self._current(ref)
         study = self._study(ref)
-        study.take_reports(ref.trial, _first_values(points))
-        self._writer.add(Report(ref, point) for point in points)
+        kept = list(thinned(points, known=trial.reports, count=len(trial.reports), last=trial.last_step))
+        study.take_reports(ref.trial, _first_values(kept))
+        self._writer.add(Report(ref, point) for point in kept)
         if study.spec.pruning.pruner != "none":
             self._changed(ref.study)
         return attempt.stop_reason

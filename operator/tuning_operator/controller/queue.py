@@ -14,7 +14,8 @@ Key = TypeVar("Key", bound=Hashable)
 
 _log = logging.getLogger(__name__)
 
-_AT_ONCE: Final = 32
+# Most of them wait for an answer, many for the one search process: threads and connections are bounded where they are.
+_AT_ONCE: Final = 512
 _GRACE_SECONDS: Final = 10.0
 
 

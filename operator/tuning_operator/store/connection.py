@@ -24,7 +24,14 @@ from tuning_operator.store.errors import ConflictError, DatabaseUnavailableError
 from tuning_operator.telemetry.metrics import DATABASE, DATABASE_FAILURES
 
 _POOL_SIZE: Final = 4
-_CONNECT_SECONDS: Final = "10"
+# A server that is gone without a word is noticed within half a minute, not by the kernel's two hours. The URL may say otherwise.
+_POSTGRES_CONNECTION: Final = {
+    "connect_timeout": "10",
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",  # milliseconds
+}
 _SQLITE_BUSY_SECONDS: Final = "30"
 # A process frozen in mid-transaction must not hold a study for ever: the server ends its session; whoever waits is told so.
 _POSTGRES_SETTINGS: Final = "SET idle_in_transaction_session_timeout = '60s'; SET lock_timeout = '30s'"
@@ -116,7 +123,7 @@ def _sentence(error: SQLAlchemyError) -> str:
 
 
 def _postgres_engine(url: sa.URL) -> sa.Engine:
-    arguments = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
+    arguments = {name: value for name, value in _POSTGRES_CONNECTION.items() if name not in url.query}
     engine = sa.create_engine(url, pool_pre_ping=True, pool_size=_POOL_SIZE, max_overflow=0, connect_args=arguments)
 
     @event.listens_for(engine, "connect")
