@@ -10,7 +10,7 @@ from pydantic import Field
 from tuning_operator.api.base import ApiModel
 from tuning_operator.api.parameters import ParameterValue
 
-Phase = Literal["Pending", "Running", "Suspended", "Succeeded", "Failed"]
+Phase = Literal["Pending", "Running", "Stalled", "Suspended", "Succeeded", "Failed"]
 ConditionType = Literal["Succeeded", "Failed", "Finished", "Suspended", "Reconciling", "Stalled"]
 ParameterMap = Annotated[
     dict[str, ParameterValue],

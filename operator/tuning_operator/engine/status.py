@@ -85,7 +85,7 @@ def project_refused(cause: StudyCause, now: float, *, generation: int, previous:
         "Reconciling": _State("False", cause.reason),
         "Stalled": _State("True", cause.reason, _said(cause)),
     }
-    return StudyStatus(observed_generation=generation, conditions=_all(states, generation, now, previous))
+    return StudyStatus(observed_generation=generation, phase="Stalled", conditions=_all(states, generation, now, previous))
 
 
 def phase(facts: StudyFacts) -> Phase:
@@ -94,6 +94,8 @@ def phase(facts: StudyFacts) -> Phase:
         return "Succeeded" if facts.verdict.succeeded else "Failed"
     if facts.spec.suspend and facts.verdict is None:
         return "Suspended"
+    if _why_stalled(facts, done=False).status == "True":
+        return "Stalled"
     return "Running" if facts.trials or facts.verdict is not None else "Pending"
 
 
@@ -162,7 +164,10 @@ def _progress(facts: StudyFacts, *, done: bool, stalled: _State) -> _State:
         return _State("False", stalled.reason)
     if facts.causes:
         return _State("True", facts.causes[0].reason, _said(facts.causes[0]))
-    return _State("True", "Searching" if summary.baseline_done(facts) else "RunningBaseline")
+    if summary.baseline_done(facts):
+        return _State("True", "Searching")
+    ended = sum(trial.finished for trial in facts.of(Role.BASELINE))
+    return _State("True", "RunningBaseline", f"{ended} of {facts.spec.baseline.repeats} runs of the defaults have ended")
 
 
 def _said(cause: StudyCause) -> str:

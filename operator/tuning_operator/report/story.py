@@ -32,9 +32,7 @@ def opening(record: StudyRecord) -> Html:
 def _headline(record: StudyRecord) -> str:
     status, metric = record.status, record.objective.metric
     if status.best is None:
-        return (
-            "No trial has given a value yet" if status.phase in {"Pending", "Running", "Suspended"} else "No trial gave a value"
-        )
+        return "No trial has given a value yet" if status.phase not in {"Succeeded", "Failed"} else "No trial gave a value"
     best = f"{metric} {score(status.best.value)}"
     if status.improvement is None:
         return f"Best {best}, with no baseline to compare"

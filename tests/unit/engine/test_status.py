@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +12,7 @@ from tests.support.studies import study_spec
 
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.engine.facts import Outcome, SamplerChoice, StudyCause
-from tuning_operator.engine.status import project
+from tuning_operator.engine.status import project, project_refused
 
 CHOICE = SamplerChoice(sampler="gp", reason="numeric space")
 
@@ -170,3 +171,21 @@ def test_a_status_survives_json() -> None:
     world.run_to_end(lambda _: (Outcome.SUCCEEDED, 0.5))
     status = project(world.facts, world.now, choice=CHOICE)
     assert StudyStatus.model_validate_json(status.model_dump_json()) == status
+
+
+def test_a_stalled_study_says_so_in_one_word_and_one_that_waits_does_not() -> None:
+    facts = SimulatedWorld(spec=study_spec()).facts
+    missing = StudyCause(reason="SecretMissing", message="secret not found", object="Secret/token")
+    crowded = StudyCause(reason="Unschedulable", message="0/3 nodes are available", passing=True)
+    assert project(replace(facts, causes=(missing,)), 1_000.0).phase == "Stalled"
+    assert project(replace(facts, causes=(crowded,)), 1_000.0).phase == "Pending"
+    assert project_refused(missing, 1_000.0, generation=1).phase == "Stalled"
+
+
+def test_the_baseline_says_how_many_of_its_runs_have_ended() -> None:
+    world = SimulatedWorld(spec=study_spec(baseline={"repeats": 3}, budget={"maxTrials": 1, "parallelism": 3}))
+    world.settle()
+    world.end(1, Outcome.SUCCEEDED)
+    world.settle()
+    (said,) = [c.message for c in project(world.facts, world.now).conditions if c.type == "Reconciling"]
+    assert said == "1 of 3 runs of the defaults have ended"

@@ -87,7 +87,12 @@ _UNSCHEDULABLE: Final = (
     _sentence(r'persistentvolumeclaim "([^"]+)" not found', "VolumeClaimMissing", r"PersistentVolumeClaim/\1", "create it"),
     _sentence(r'persistentvolumeclaim "([^"]+)" bound to non-existent', "VolumeClaimLost", r"PersistentVolumeClaim/\1"),
     _sentence(r"unbound immediate PersistentVolumeClaims", "VolumeClaimUnbound"),
-    _sentence(r"", "Unschedulable", passing=True),
+    _sentence(
+        r"",
+        "Unschedulable",
+        remedy="wait for room; if no node is large enough or has those labels, ask for less in spec.trial",
+        passing=True,
+    ),
 )
 """Why the scheduler finds no node."""
 
