@@ -27,9 +27,11 @@ generate: ## Write the CRD and the API reference anew
 	@$(PYTHON_BIN)/python -m tuning_operator.api.reference > docs/reference/tuningstudy.md
 	@$(PYTHON_BIN)/python -m tuning_operator.telemetry.reference > docs/reference/metrics.md
 
-bench: ## Measure the store and print its table
+bench: ## Measure the store, the samplers and the operator, and print the tables; QUICK=--quick for the short way
 	@scripts/bootstrap test
 	@$(PYTHON_BIN)/python bench/store.py
+	@OMP_NUM_THREADS=1 $(PYTHON_BIN)/python bench/search_cost.py $(QUICK)
+	@$(PYTHON_BIN)/python -m bench.orchestration $(QUICK)
 
 cluster-up: ## Start a Kubernetes cluster on this machine that runs real Pods (needs root)
 	@scripts/bootstrap cluster

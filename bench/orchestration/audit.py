@@ -33,6 +33,8 @@ class Request:
     name: str
     manager: str
     """The field manager that it stated."""
+    rehearsal: bool
+    """A dry run, which changes nothing."""
     code: int
     at: float
     """When it was answered, by the API server's clock; seconds since the epoch, microseconds kept."""
@@ -40,7 +42,7 @@ class Request:
     @property
     def writes(self) -> bool:
         """Whether it is one that may change something."""
-        return self.verb in _WRITES
+        return self.verb in _WRITES and not self.rehearsal
 
 
 class AuditLog:
@@ -73,6 +75,7 @@ class AuditLog:
 
 def _request(event: dict[str, Any]) -> Request:
     about = event["objectRef"]
+    stated = parse_qs(urlsplit(event["requestURI"]).query)
     subresource = about.get("subresource")
     return Request(
         user=event["user"]["username"],
@@ -80,7 +83,8 @@ def _request(event: dict[str, Any]) -> Request:
         resource=f"{about['resource']}/{subresource}" if subresource else about["resource"],
         namespace=about["namespace"],
         name=about.get("name", ""),
-        manager=parse_qs(urlsplit(event["requestURI"]).query).get("fieldManager", [""])[0],
+        manager=stated.get("fieldManager", [""])[0],
+        rehearsal="dryRun" in stated,
         code=event["responseStatus"]["code"],
         at=datetime.fromisoformat(event["stageTimestamp"]).timestamp(),
     )

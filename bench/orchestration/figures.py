@@ -6,6 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from bench.orchestration.audit import Request
@@ -56,7 +57,7 @@ def trials_of(requests: Iterable[Request], *, ender: str, end: tuple[str, str]) 
     ends: defaultdict[str, list[float]] = defaultdict(list)
     creations: defaultdict[str, list[float]] = defaultdict(list)
     for request in requests:
-        if request.code >= 400:
+        if request.code >= HTTPStatus.BAD_REQUEST or request.rehearsal:
             continue
         if request.user == ender and (request.resource, request.manager) == end:
             job = request.name.rpartition("-")[0] if request.resource.startswith("pods") else request.name

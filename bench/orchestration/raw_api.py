@@ -43,20 +43,26 @@ class RawApi:
                 raise RefusedError(f"{method} {path}: {answer.status} {text.decode()}")
 
     async def objects(self, path: str) -> AsyncIterator[Document]:
-        """The objects of a collection, then each that is added to it."""
+        """The objects of a collection, then each that is added to it, for ever."""
         async with self._session.get(path) as answer:
             listed = await answer.json()
         for item in listed["items"]:
             yield item
-        watch = f"{path}{'&' if '?' in path else '?'}watch=true&resourceVersion={listed['metadata']['resourceVersion']}"
-        async with self._session.get(watch, timeout=aiohttp.ClientTimeout(total=None)) as answer:
+        version = listed["metadata"]["resourceVersion"]
+        while True:
+            # The server ends the watch of a reader that it finds too slow; the next goes on from there.
+            async for event in self._events(f"{path}{'&' if '?' in path else '?'}watch=true&resourceVersion={version}"):
+                version = event["object"]["metadata"]["resourceVersion"]
+                if event["type"] == "ADDED":
+                    yield event["object"]
+
+    async def _events(self, path: str) -> AsyncIterator[Document]:
+        async with self._session.get(path, timeout=aiohttp.ClientTimeout(total=None)) as answer:
             async for line in answer.content:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
-                    raise RefusedError(f"the watch of {path} ended: {event['object']}")
-                if event["type"] == "ADDED":
-                    yield event["object"]
-        raise RefusedError(f"the watch of {path} ended")
+                    raise RefusedError(f"{path}: {event['object']}")
+                yield event
 
 
 @dataclass(frozen=True)

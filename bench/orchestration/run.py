@@ -21,7 +21,7 @@ from bench.orchestration.history import fill
 from bench.orchestration.manifest import study
 from bench.orchestration.raw_api import MERGE_PATCH
 from bench.orchestration.scenarios import Scenario
-from bench.orchestration.simulated_kubelet import END, USER
+from bench.orchestration.simulated_kubelet import END, READY, USER
 from bench.orchestration.stand import FLOOR_USER, Stand
 from bench.orchestration.usage import Usage, search_processes, since
 from prometheus_client.parser import text_string_to_metric_families
@@ -202,10 +202,12 @@ def _simulation(stand: Stand, scenario: Scenario, namespace: str, folder: Path) 
     command += [f"--namespace={namespace}", f"--pace={scenario.pace}"]
     command += ["--job-controller"] if scenario.job_controller else []
     programs.start(USER, command)
+    log = folder / f"{USER}.log"
     try:
+        programs.wait(USER, lambda: READY in log.read_text(encoding="utf-8"), seconds=PATIENCE)
         yield lambda: {"simulated": Usage.of(programs.pid(USER))}
         if not programs.runs(USER):
-            raise RuntimeError(f"the simulated kubelet ended: {(folder / f'{USER}.log').read_text(encoding='utf-8')}")
+            raise RuntimeError(f"the simulated kubelet ended: {log.read_text(encoding='utf-8')}")
     finally:
         programs.stop()
 

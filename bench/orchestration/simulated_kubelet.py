@@ -21,6 +21,8 @@ from bench.orchestration.scenarios import AT_ONCE, Pace
 from tuning_operator.runtime.kubernetes.names import SELECTOR
 
 USER: Final = "simulated-kubelet"
+READY: Final = "ready"
+"""Printed once it can begin: what comes before is the start of a program."""
 END: Final = "end-of-trial"
 """Field manager of the write that ends a trial, by which the audit log tells it from others."""
 
@@ -96,6 +98,7 @@ def _now() -> str:
 async def _main(arguments: argparse.Namespace) -> None:
     async with raw_api(read_access(arguments.kubeconfig)) as api:
         kubelet = SimulatedKubelet(api, arguments.namespace, arguments.pace)
+        print(READY, flush=True)
         await (kubelet.end_pods() if arguments.job_controller else kubelet.end_jobs())
 
 
