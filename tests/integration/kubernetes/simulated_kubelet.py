@@ -52,6 +52,11 @@ class SimulatedKubelet:
         conditions = [_condition("DisruptionTarget", disruption)] if disruption else []
         self._write(namespace, pod, phase="Failed" if code else "Succeeded", conditions=conditions, containers=terminated)
 
+    def end_beside_another(self, namespace: str, pod: str, code: int, *, message: str = "") -> None:
+        """End the trial of a Pod, while another container runs on."""
+        terminated = {"terminated": {"exitCode": code, "reason": "Error", "message": message, "finishedAt": _now()}}
+        self._write(namespace, pod, phase="Running", containers=terminated, beside={"running": {"startedAt": _now()}})
+
     def obey(self, namespace: str) -> None:
         """Kill the containers of every Pod that is being deleted, and forget it."""
         for pod in self._server.request("GET", f"/api/v1/namespaces/{namespace}/pods")["items"]:
@@ -79,18 +84,23 @@ class SimulatedKubelet:
         containers: Document,
         conditions: list[Document] | None = None,
         image: str = "trainer:1",
+        beside: Document | None = None,
     ) -> None:
-        container = {"name": "trainer", "image": image, "imageID": "", "ready": False, "restartCount": 0, "state": containers}
+        states = {"trainer": containers} | ({"proxy": beside} if beside else {})
         status = {
             "phase": phase,
             "conditions": [_condition("PodScheduled", ""), *(conditions or [])],
-            "containerStatuses": [container],
+            "containerStatuses": [_container(name, image, state) for name, state in states.items()],
         }
         self._server.request("PATCH", f"{_path(namespace, pod)}/status", {"status": status}, content_type=_PATCH)
 
 
 def _path(namespace: str, pod: str) -> str:
     return f"/api/v1/namespaces/{namespace}/pods/{pod}"
+
+
+def _container(name: str, image: str, state: Document) -> Document:
+    return {"name": name, "image": image, "imageID": "", "ready": False, "restartCount": 0, "state": state}
 
 
 def _condition(kind: str, reason: str) -> Document:

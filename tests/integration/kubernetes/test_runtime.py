@@ -24,7 +24,7 @@ from tuning_operator.runtime.kubernetes.cache import ClusterCache, Kind, Sight
 from tuning_operator.runtime.kubernetes.client import KubernetesApi
 from tuning_operator.runtime.kubernetes.job import StudyRef, job_name
 from tuning_operator.runtime.kubernetes.names import STUDY_UID_LABEL
-from tuning_operator.runtime.kubernetes.outcome import LOST_AFTER_SECONDS
+from tuning_operator.runtime.kubernetes.outcome import LINGER_SECONDS, LOST_AFTER_SECONDS
 from tuning_operator.runtime.kubernetes.runtime import KubernetesRuntime, StartRefusedError, StudyRuntime
 from tuning_operator.runtime.kubernetes.views import StudyKey
 from tuning_operator.runtime.protocol import AttemptKey, Launch, Runtime, RuntimeUnavailableError
@@ -477,6 +477,26 @@ async def test_the_pod_of_a_node_that_does_not_answer_is_removed_with_its_job(wo
     assert world.end() == (Outcome.DISRUPTED, "NodeLost")
     await world.runtime.release(KEY, final=True)
     assert world.runtime.observe() == {}
+    until(lambda: world.space.objects("jobs") == [] == world.space.objects("pods"), seconds=PATIENCE, what="Job and Pod are gone")
+
+
+async def test_a_trial_ends_although_a_container_beside_it_never_does(world: World) -> None:
+    proxy = {"name": "proxy", "image": "proxy:1"}
+    world.template = {"spec": {**PLAIN["spec"], "containers": [*PLAIN["spec"]["containers"], proxy]}}
+    pod = await world.start_running()
+    world.kubelet.end_beside_another(world.namespace, pod, 0, message='{"accuracy": 0.9}')
+    await world.sees(lambda: world.sight is not None and world.sight.again_at is not None, "the trial has left")
+    assert world.end() is None
+    world.ahead = LINGER_SECONDS + 5
+    assert world.end() == (Outcome.SUCCEEDED, "Completed")
+    await world.runtime.release(KEY, final=True)
+    assert world.runtime.observe() == {}
+    (deleted,) = world.space.objects("pods")
+    assert deleted["metadata"]["deletionGracePeriodSeconds"] == 30
+    world.restart()
+    await world.cluster.relist(world.namespace)
+    assert world.runtime.observe() == {}, "its Job waits for the Pod, and is not taken for an attempt"
+    world.kubelet.obey(world.namespace)
     until(lambda: world.space.objects("jobs") == [] == world.space.objects("pods"), seconds=PATIENCE, what="Job and Pod are gone")
 
 

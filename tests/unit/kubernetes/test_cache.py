@@ -14,7 +14,7 @@ from tuning_operator.engine.facts import Outcome, Phase
 from tuning_operator.runtime.kubernetes.cache import ClusterCache, Kind, Sight
 from tuning_operator.runtime.kubernetes.causes import WarningEvent
 from tuning_operator.runtime.kubernetes.names import RELEASED_LABEL
-from tuning_operator.runtime.kubernetes.outcome import LOST_AFTER_SECONDS
+from tuning_operator.runtime.kubernetes.outcome import LINGER_SECONDS, LOST_AFTER_SECONDS
 from tuning_operator.runtime.kubernetes.views import StudyKey
 from tuning_operator.runtime.protocol import AttemptKey
 
@@ -164,6 +164,16 @@ def test_a_pod_in_deletion_is_looked_at_again_when_it_may_be_given_up() -> None:
     seen = cache.observe(STUDY, NOON + 91 + LOST_AFTER_SECONDS)[KEY]
     assert seen.ended is not None
     assert seen.ended.reason == "NodeLost"
+    assert cache.look_again_at(STUDY, NOW) is None
+
+
+def test_a_pod_that_another_container_keeps_is_looked_at_again_when_its_trial_is_over() -> None:
+    cache = filled(jobs=(job(),), pods=(pod("Running", terminated(1, at=60), running("proxy"), conditions=(PLACED,)),))
+    assert phase(cache) is Phase.RUNNING
+    assert cache.look_again_at(STUDY, NOW) == NOON + 60 + LINGER_SECONDS
+    seen = cache.observe(STUDY, NOON + 61 + LINGER_SECONDS)[KEY]
+    assert seen.ended is not None
+    assert seen.ended.reason == "ExitCode"
     assert cache.look_again_at(STUDY, NOW) is None
 
 

@@ -10,7 +10,7 @@ from tests.unit.kubernetes.objects import NOON, condition, failed_job, job, pod,
 
 from tuning_operator.engine.facts import Ended, Outcome, StudyCause
 from tuning_operator.runtime.kubernetes.causes import WarningEvent
-from tuning_operator.runtime.kubernetes.outcome import LOST_AFTER_SECONDS, outcome
+from tuning_operator.runtime.kubernetes.outcome import LINGER_SECONDS, LOST_AFTER_SECONDS, outcome
 from tuning_operator.runtime.kubernetes.views import job_view, pod_view
 
 RESULT: Final = '{"val_accuracy": 0.97}'
@@ -674,7 +674,10 @@ GOING: Final = {
         pod("Running", running(), deleted=(1000, 30)),
     ),
     "a deleted Job whose Pod is still ending": (None, pod("Running", running(), deleted=(1000, 30))),
-    "a trial that has ended beside a sidecar that has not": (job(), pod("Running", terminated(0, RESULT), running("metrics"))),
+    "a trial that left another container running just now": (
+        job(),
+        pod("Running", terminated(0, RESULT, at=990), running("metrics")),
+    ),
     "an init container that has done its part": (job(), placed(waiting("PodInitializing"), init=(terminated(0, name="fetch"),))),
     "an init container that failed, its Pod about to": (
         job(),
@@ -725,6 +728,44 @@ def test_the_time_of_an_end_is(seen: dict[str, Any] | None, second: float) -> No
     assert ended.at == NOON + second
 
 
-def test_a_pod_whose_trial_has_ended_lingers_while_another_container_runs() -> None:
-    views = [pod_view(pod(phase, terminated(0), running("metrics"))) for phase in ("Running", "Succeeded")]
-    assert [view.lingers for view in views if view] == [True, False]
+PROXY: Final = running("proxy")
+
+
+def test_a_trial_is_over_only_a_while_after_it_left_another_container_running() -> None:
+    seen = pod("Running", terminated(0, RESULT, at=60), PROXY)
+    assert see(job(), seen, now=NOON + 60 + LINGER_SECONDS) is None
+    ended = see(job(), seen, now=NOON + 61 + LINGER_SECONDS)
+    assert isinstance(ended, Ended)
+    assert (ended.outcome, ended.at, ended.metrics) == (Outcome.SUCCEEDED, NOON + 60, {"val_accuracy": 0.97})
+
+
+@pytest.mark.parametrize(
+    ("seen", "outcome", "reason"),
+    [
+        (pod("Running", terminated(1), PROXY), Outcome.FAILED, "ExitCode"),
+        (pod("Running", terminated(137, reason="OOMKilled"), PROXY), Outcome.INFEASIBLE, "OOMKilled"),
+        (pod("Running", terminated(1), PROXY, deleted=(500, 30)), Outcome.FAILED, "ExitCode"),
+        (pod("Running", terminated(143), PROXY, deleted=(60, 30)), Outcome.DISRUPTED, "Deleted"),
+        (pod("Running", UNKNOWN, PROXY), Outcome.DISRUPTED, "ContainerStatusUnknown"),
+    ],
+    ids=[
+        "an exit code",
+        "what killed it",
+        "an exit code, also where the Pod was deleted after it",
+        "a disruption before it",
+        "nobody having seen it",
+    ],
+)
+def test_a_trial_that_left_another_container_running_ended_by(seen: dict[str, Any], outcome: Outcome, reason: str) -> None:
+    ended = see(job(), seen)
+    assert isinstance(ended, Ended)
+    assert (ended.outcome, ended.reason) == (outcome, reason)
+
+
+def test_a_pod_lingers_from_the_end_of_its_trial_to_its_own() -> None:
+    seen = [
+        pod("Running", running(), PROXY),
+        pod("Running", terminated(0, at=60), PROXY),
+        pod("Succeeded", terminated(0, at=60), terminated(0, name="proxy")),
+    ]
+    assert [view.lingers_since for view in map(pod_view, seen) if view] == [None, NOON + 60, None]

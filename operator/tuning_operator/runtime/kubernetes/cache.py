@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from tuning_operator.engine.facts import Ended, Observation, Phase, StudyCause
 from tuning_operator.runtime.kubernetes.causes import WarningEvent
-from tuning_operator.runtime.kubernetes.outcome import LOST_AFTER_SECONDS, outcome
+from tuning_operator.runtime.kubernetes.outcome import ends_at, outcome
 from tuning_operator.runtime.kubernetes.views import JobView, PodView, StudyKey, job_view, pod_view
 from tuning_operator.runtime.protocol import AttemptKey
 
@@ -112,7 +112,7 @@ class Sight:
     pod: PodView | None
     observation: Observation
     cause: StudyCause | None  # what keeps it, and every other trial of the study, from running
-    again_at: float | None  # when to look again though nothing happens: a Pod in deletion is given up at some time
+    again_at: float | None  # when to look again though nothing happens: no Pod is waited for without end
 
 
 class ClusterCache:
@@ -268,9 +268,7 @@ class ClusterCache:
             held_up=isinstance(found, StudyCause),
         )
         cause = found if isinstance(found, StudyCause) else None
-        leaving = pod.deletion if pod and not ended else None
-        again_at = leaving.deadline + LOST_AFTER_SECONDS if leaving else None
-        return Sight(job=job, pod=pod, observation=observation, cause=cause, again_at=again_at)
+        return Sight(job=job, pod=pod, observation=observation, cause=cause, again_at=ends_at(pod) if pod and not ended else None)
 
 
 def _take(shelf: _Shelf[View], view: View | None, raw: Mapping[str, Any], *, deleted: bool) -> None:

@@ -22,6 +22,9 @@ from tuning_operator.runtime.kubernetes.views import Condition, Exit, JobView, P
 LOST_AFTER_SECONDS: Final = 120.0
 """After the end of its grace period a Pod that still runs is given up: its kubelet does not answer."""
 
+LINGER_SECONDS: Final = 60.0
+"""For so long another container may keep a Pod whose trial has left. A sidecar that a webhook added may never end."""
+
 _LONGEST_CHARACTER: Final = 4  # bytes of UTF-8: a cut may lose that much more
 _SIGNALLED: Final = 128  # a container ended by signal n has exit code 128 + n
 _KILLED: Final = (_SIGNALLED + signal.SIGKILL, _SIGNALLED + signal.SIGTERM)
@@ -62,11 +65,23 @@ def outcome(
     if pod is None:
         return _remembered(job, now, stop_requested=stop_requested, warnings=warnings) if job else None
     case = _Case(pod, job, now, stop_requested)
-    if pod.terminal:
+    if pod.terminal or (pod.lingers_since is not None and now > pod.lingers_since + LINGER_SECONDS):
         return next(ended for rule in _ENDS if (ended := rule(case)))
-    if pod.deletion and now > pod.deletion.deadline + LOST_AFTER_SECONDS:
+    if lost(pod, now):
         return _with_result(case) or case.disrupted("NodeLost", "its node has not answered since the Pod was deleted")
     return None if pod.deletion else causes.waiting(pod, warnings)
+
+
+def lost(pod: PodView, now: float) -> bool:
+    """Whether the kubelet of a Pod in deletion is given up."""
+    return pod.deletion is not None and now > pod.deletion.deadline + LOST_AFTER_SECONDS
+
+
+def ends_at(pod: PodView) -> float | None:
+    """When a Pod that has not ended counts as ended though nothing happens to it; None when that takes an event."""
+    lingers_until = pod.lingers_since + LINGER_SECONDS if pod.lingers_since is not None else None
+    lost_at = pod.deletion.deadline + LOST_AFTER_SECONDS if pod.deletion else None
+    return min((at for at in (lingers_until, lost_at) if at is not None), default=None)
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,8 @@ class _Case:
         return next((time for time in known if time is not None), self.now)
 
 
-# Ends of a terminal Pod. Each rule answers or passes; the first answer stands.
+# Ends of a Pod that is terminal, or kept from it by what is not the trial. Each rule answers or passes; the first answer
+# stands.
 
 
 def _with_result(case: _Case) -> Ended | None:

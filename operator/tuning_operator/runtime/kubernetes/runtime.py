@@ -20,6 +20,7 @@ from tuning_operator.runtime.kubernetes.client import (
 )
 from tuning_operator.runtime.kubernetes.job import StudyRef, build, is_ours, job_name
 from tuning_operator.runtime.kubernetes.names import RELEASED_LABEL, SELECTOR
+from tuning_operator.runtime.kubernetes.outcome import lost
 from tuning_operator.runtime.kubernetes.views import Identity, JobView, PodView, StudyKey
 from tuning_operator.runtime.protocol import AttemptKey, Launch, RuntimeUnavailableError
 
@@ -181,8 +182,11 @@ class StudyRuntime:
             return
         if sight.job is not None and (sight.pod is None or sight.pod.terminal):
             await self._label_released(sight.job)
-        else:
+        elif sight.job is None or (sight.pod is not None and lost(sight.pod, self._cluster.clock())):
             await self._remove(sight)
+        else:
+            # What runs on beside the trial gets the time to end that any deletion gives it.
+            await self._dismiss(sight.job)
 
     # How
 
@@ -239,6 +243,16 @@ class StudyRuntime:
             self._forget(Kind.JOB, job.identity)
         else:
             self._cluster.cache.apply(Kind.JOB, patched)
+
+    async def _dismiss(self, job: JobView) -> None:
+        """Delete a Job and, gracefully, its Pod, and see neither from now on.
+
+        Without the label, which comes last, the Job is seen, so that what is done by half is done again.
+        """
+        if job.deletion is None:
+            await self._delete(Kind.JOB, job, propagation="Foreground")
+        if not job.released:
+            await self._label_released(job)
 
     async def _exists(self, job: JobView) -> bool:
         """Whether that very Job is there, and not none or another one of its name."""

@@ -116,9 +116,12 @@ class PodView:
         return self.phase in ("Succeeded", "Failed")
 
     @property
-    def lingers(self) -> bool:
-        """Whether its trial has ended and another container keeps the Pod, and its place, from ending."""
-        return not self.terminal and self.trainer is not None and self.trainer.exit is not None
+    def lingers_since(self) -> float | None:
+        """When its trial left, while another container keeps the Pod, and its place, from ending; None while neither is so."""
+        if self.terminal or self.trainer is None or self.trainer.exit is None:
+            return None
+        # Where the kubelet lost sight of the trial it is known to have gone, and not when: long enough ago.
+        return self.trainer.exit.at if self.trainer.exit.at is not None else self.identity.created_at
 
     @property
     def placed_at(self) -> float | None:
