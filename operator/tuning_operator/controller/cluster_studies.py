@@ -219,7 +219,7 @@ class ClusterStudies:
 
     async def _open_orphan(self, key: StudyKey) -> ClusterStudy | None:
         """Open a study whose object is gone, to end it."""
-        stored = await asyncio.to_thread(self._database.unfinished, self._settings.cluster_uid)
+        stored = await asyncio.to_thread(self._database.unfinished, self._settings.cluster_uid, uid=key.uid)
         identity = next((study for study in stored if _key(study) == key), None)
         return None if identity is None else await self._open_study(key, identity, None, None, causes=())
 

@@ -84,10 +84,12 @@ class Database:
         with self._connections.reading() as connection:
             return tuple(_summary(row) for row in connection.execute(sa.select(studies).order_by(studies.c.study_id)))
 
-    def unfinished(self, cluster: str) -> tuple[StudyIdentity, ...]:
-        """Studies of a cluster that have not ended, or of whose trials one is not told."""
+    def unfinished(self, cluster: str, *, uid: str | None = None) -> tuple[StudyIdentity, ...]:
+        """Studies of a cluster, or the one of that uid, that have not ended, or of whose trials one is not told."""
         untold = sa.exists().where(trials.c.study_id == studies.c.study_id, trials.c.told_json.is_(None))
         open_ones = sa.select(studies).where(studies.c.cluster == cluster, sa.or_(studies.c.verdict_json.is_(None), untold))
+        if uid is not None:
+            open_ones = open_ones.where(studies.c.uid == uid)
         with self._connections.reading() as connection:
             return tuple(_summary(row).identity for row in connection.execute(open_ones.order_by(studies.c.study_id)))
 

@@ -164,6 +164,15 @@ def test_unfinished_studies_are_those_of_one_cluster_oldest_first(database: Data
     assert database.unfinished("unknown") == ()
 
 
+def test_of_one_study_it_can_be_asked_whether_it_is_unfinished(database: Database, ledger: Ledger) -> None:
+    second = replace(IDENTITY, uid="second", name="words")
+    database.adopt(second, spec_json=SPEC_JSON, direction="maximize", now=AT)
+    assert database.unfinished(IDENTITY.cluster, uid="second") == (second,)
+    assert database.unfinished("another", uid="second") == ()
+    ledger.decide_end(VERDICT)
+    assert database.unfinished(IDENTITY.cluster, uid=IDENTITY.uid) == ()
+
+
 def test_a_ping_asks_for_nothing(database: Database) -> None:
     database.ping()
     assert database.studies() == ()
