@@ -162,6 +162,10 @@ def _progress(facts: StudyFacts, *, done: bool, stalled: _State) -> _State:
         return _State("False", _SUSPENDED_BY_USER)
     if stalled.status == "True":
         return _State("False", stalled.reason)
+    return _under_way(facts)
+
+
+def _under_way(facts: StudyFacts) -> _State:
     if facts.causes:
         return _State("True", facts.causes[0].reason, _said(facts.causes[0]))
     if summary.baseline_done(facts):
