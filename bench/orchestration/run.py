@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.orchestration.audit import Request
-from bench.orchestration.figures import Figures, Trials, calls, percentile, trials_of
+from bench.orchestration.figures import Figures, Trials, calls, percentile, repetitions, trials_of
 from bench.orchestration.history import fill
 from bench.orchestration.manifest import study
 from bench.orchestration.raw_api import MERGE_PATCH
@@ -82,6 +82,7 @@ class _Meter:
         return Figures(
             scenario=scenario,
             trials=trials.count,
+            repeated=repetitions(self.requests()),
             per_second=trials.count / trials.seconds,
             turnaround_ms={
                 **{f"p{percent}": 1000 * percentile(waits, percent) for percent in (50, 95, 99)},

@@ -43,7 +43,7 @@ def _speed(runs: Iterable[Figures]) -> Table:
             scenario.title,
             f"{scenario.parallelism:,}",
             scenario.pace.title,
-            f"{run.trials:,}{'' if run.complete else '*'}",
+            f"{run.trials - run.repeated:,}{f' +{run.repeated}' if run.repeated else ''}{'' if run.complete else '*'}",
             _number(run.per_second),
             f"{run.per_second / floor:.0%}" if floor else "",
             *(_number(waits[percent]) for percent in ("p50", "p95", "p99")),
