@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_an_example_is_a_valid_study_named_like_its_file(path: Path) -> None:
 def test_the_trainer_takes_every_argument_and_every_parameter_of_digits() -> None:
     spec = study(EXAMPLES / "digits.yaml").spec
     container = trainer_container(spec.trial.template)
-    assert container["image"] == TRAINER_IMAGE
+    assert container["image"] == f"{TRAINER_IMAGE}:{version('tuning-operator')}"
     settings = resolve(container["args"], {p.name: p.domain.default for p in spec.parameters})
     assert (settings.dataset, settings.epochs) == ("digits", 15)
 
