@@ -24,7 +24,7 @@ from tuning_operator.runtime.kubernetes.client import ConflictError, Document, N
 from tuning_operator.runtime.kubernetes.gpus import gpus_of
 from tuning_operator.runtime.kubernetes.runtime import StartRefusedError, StudyRuntime
 from tuning_operator.runtime.kubernetes.views import StudyKey
-from tuning_operator.runtime.protocol import RuntimeUnavailableError
+from tuning_operator.runtime.protocol import AttemptKey, RuntimeUnavailableError
 from tuning_operator.store.ledger import Ledger
 from tuning_operator.telemetry.metrics import STATUS_WRITES
 
@@ -159,6 +159,7 @@ class ClusterStudy:
         refused: RuntimeUnavailableError | None = None
         acted = False
         try:
+            await self._disown_strangers()
             refused = await self._rehearse()
             acted = await self._rounds()
         except RuntimeUnavailableError as error:
@@ -167,7 +168,7 @@ class ClusterStudy:
         write_at = await self._publish(facts)
         if refused is not None:
             raise TryAgainError(f"{self.controller.name}: {refused}") from refused
-        self.ended = facts.finished_at is not None and not (acted or self._runtime.observe() or write_at)
+        self.ended = facts.finished_at is not None and not (acted or self._keeps_any() or write_at)
         return 0.0 if acted else self._delay(facts, write_at)
 
     # Its object
@@ -197,6 +198,31 @@ class ClusterStudy:
         self.controller.amend(accepted.model_copy(update={"suspend": suspend}), raw["metadata"]["generation"], choice)
 
     # Its trials
+
+    async def _disown_strangers(self) -> None:
+        """Delete Jobs of attempts that the database does not know, as there are after an older one was restored.
+
+        A claim is written before its Job is made. A Job that was seen before a read which knows no claim of it can be no
+        attempt, whoever may own the study meanwhile. Before anything is claimed: else its end might be taken for that of
+        the next attempt of its number.
+        """
+        strangers = {key: job for key, job in self._runtime.jobs().items() if not self._knows(key)}
+        if strangers:
+            await self.controller.reload()
+        for key, job in strangers.items():
+            if not self._knows(key):
+                await self._runtime.disown(job)
+                where = f"trial {key.trial}, attempt {key.attempt}"
+                _log.warning(
+                    "%s: Job %s (%s) is not in the database, and deleted", self.controller.name, job.identity.name, where
+                )
+
+    def _knows(self, key: AttemptKey) -> bool:
+        return self.controller.attempt(key.trial, key.attempt) is not None
+
+    def _keeps_any(self) -> bool:
+        """Whether the cluster keeps any attempt of the study."""
+        return any(map(self._knows, self._runtime.observe()))
 
     async def _rehearse(self) -> StartRefusedError | None:
         """Ask whether the cluster would take a trial, where no start is about to ask that.

@@ -140,7 +140,7 @@ class StudyController:
         """
         try:
             if self._doubtful:
-                await self._reload()
+                await self.reload()
             return await self._round()
         except DatabaseUnavailableError:
             self._doubtful = True
@@ -314,6 +314,16 @@ class StudyController:
         """Until when decisions leave out the search, after it gave no answer; None when they do not."""
         return None if self._asking else self._ask_again_at
 
+    async def reload(self) -> None:
+        """Read everything again: after an outage, nobody knows whether the last write was done.
+
+        Raises:
+            StoreError: it is not read; what was known stays.
+        """
+        async with self._results:
+            self._memory.reload(await asyncio.to_thread(self._parts.ledger.load))
+        self._doubtful = False
+
     def suspend(self) -> None:
         """Want every trial stopped and none started, as with spec.suspend."""
         self.spec = self.spec.model_copy(update={"suspend": True})
@@ -354,12 +364,6 @@ class StudyController:
         await asyncio.to_thread(self._parts.ledger.report, points)
 
     # Inside
-
-    async def _reload(self) -> None:
-        """Read everything again: after an outage, nobody knows whether the last write was done."""
-        async with self._results:
-            self._memory.reload(await asyncio.to_thread(self._parts.ledger.load))
-        self._doubtful = False
 
     def _launch(self, trial: Trial, attempt: int) -> Launch:
         variables = environment(

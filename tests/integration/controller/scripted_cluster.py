@@ -30,7 +30,7 @@ from tuning_operator.store.identity import StudyIdentity
 from tuning_operator.store.prepare import prepare
 
 EPOCH: Final = 1_795_000_000.0
-_CLUSTER: Final = "0c9d5f3e-kube-system"
+IDENTITY: Final = StudyIdentity(cluster="0c9d5f3e-kube-system", uid=KEY.uid, namespace=KEY.namespace, name="digits")
 
 Answer = Callable[[Mapping[str, Any]], Document]
 """Takes the body of a request. May raise what `KubernetesApi.request` raises."""
@@ -136,9 +136,12 @@ class ScriptedCluster:
         """A Job whose Pod ended with this exit code and is gone, and the watch event of it."""
         message = f"Container trainer for pod research/digits failed with exit code {code} matching FailJob rule at index 3"
         state = {"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": message}
+        self.put_job(job | {"status": {"conditions": [state]}})
+
+    def put_job(self, job: Document) -> None:
+        """A Job as somebody has written it, and the watch event of it."""
         path = f"/apis/batch/v1/namespaces/research/jobs/{job['metadata']['name']}"
-        ended = self.api.put(path, job | {"status": {"conditions": [state]}})
-        for key in self._cache.apply(Kind.JOB, ended):
+        for key in self._cache.apply(Kind.JOB, self.api.put(path, job)):
             self.studies.queue.add(key)
 
     def status(self) -> StudyStatus:
@@ -165,14 +168,22 @@ class _AtOnce(ThreadPoolExecutor):
 
 
 @asynccontextmanager
-async def operator(folder: Path, *, searcher: Searcher | None = None) -> AsyncIterator[ScriptedCluster]:
-    """Look after studies until the end of the block."""
+async def operator(
+    folder: Path, *, searcher: Searcher | None = None, api: ScriptedApi | None = None
+) -> AsyncIterator[ScriptedCluster]:
+    """Look after studies until the end of the block.
+
+    Args:
+        folder: of the database, which is made if there is none.
+        searcher: one of a test's own.
+        api: that of an earlier operator, to begin with what that left; an empty one else.
+    """
     loop = asyncio.get_running_loop()
     loop.set_default_executor(_AtOnce())
     url = f"sqlite:///{folder / 'studies.db'}"
     prepare(url)
     database = Database.connect(url)
-    api, objects, cache = ScriptedApi(), StudyObjects(), ClusterCache()
+    api, objects, cache = api or ScriptedApi(), StudyObjects(), ClusterCache()
 
     def clock() -> float:
         return EPOCH + loop.time()
@@ -182,7 +193,7 @@ async def operator(folder: Path, *, searcher: Searcher | None = None) -> AsyncIt
         runtime=KubernetesRuntime(api, cache, clock=clock),
         database=database,
         searcher=searcher or InlineSearcher(),
-        settings=Settings(cluster_uid=_CLUSTER, gateway_url="http://gateway.test:8080"),
+        settings=Settings(cluster_uid=IDENTITY.cluster, gateway_url="http://gateway.test:8080"),
     )
     studies.desk.start()
     await studies.relist()
@@ -210,8 +221,7 @@ def stored(folder: Path) -> tuple[Verdict | None, Sequence[Trial]]:
     """What the database has of the study."""
     database = Database.connect(f"sqlite:///{folder / 'studies.db'}")
     try:
-        identity = StudyIdentity(cluster=_CLUSTER, uid=KEY.uid, namespace=KEY.namespace, name="digits")
-        found = database.read(identity)
+        found = database.read(IDENTITY)
     finally:
         database.close()
     assert found is not None, "the database has no such study"

@@ -37,8 +37,13 @@ TTL: Final = 1
 PLAIN: Final[Document] = {"spec": dict(POD_SPEC)}
 
 
-def launch(key: AttemptKey = KEY) -> Launch:
-    told = {"TUNING_STUDY": "research/digits", "TUNING_TRIAL": str(key.trial), "TUNING_ROLE": "search"}
+def launch(key: AttemptKey = KEY, *, parameters: str = '{"lr": 0.1}') -> Launch:
+    told = {
+        "TUNING_STUDY": "research/digits",
+        "TUNING_TRIAL": str(key.trial),
+        "TUNING_ROLE": "search",
+        "TUNING_PARAMETERS": parameters,
+    }
     return Launch(key=key, environment=told)
 
 
@@ -222,6 +227,55 @@ async def test_a_job_of_somebody_else_under_our_name_is_refused_and_left_alone(w
     world.server.kubectl("delete", "job", name, f"--namespace={world.namespace}")
     await world.runtime.start(launch())
     assert world.runtime.causes() == ()
+
+
+async def test_a_job_of_ours_that_was_made_for_other_parameters_makes_way(world: World) -> None:
+    pod = await world.start_running()
+    (before,) = world.space.objects("jobs")
+    for _ in range(2):
+        with pytest.raises(StartRefusedError, match=r"NameTaken: Job .* is being deleted"):
+            await world.runtime.start(launch(parameters='{"lr": 0.2}'))
+        assert world.runtime.observe() == {}, "its end must not be taken for that of the new attempt"
+    assert [cause.passing for cause in world.runtime.causes()] == [True]
+    assert world.cluster.cache.holder(world.namespace, world.space.objects("pods")[0]["metadata"]["uid"]) is None
+    world.kubelet.end(world.namespace, pod, 0, message='{"accuracy": 0.9}')
+    world.kubelet.obey(world.namespace)
+    until(lambda: world.space.objects("jobs") == [], seconds=PATIENCE, what="the Job is gone")
+    await world.runtime.start(launch(parameters='{"lr": 0.2}'))
+    assert world.runtime.observe() == {KEY: Observation(phase=Phase.PENDING)}
+    assert world.space.objects("jobs")[0]["metadata"]["uid"] != before["metadata"]["uid"]
+
+
+async def test_a_released_job_under_the_name_of_a_new_one_makes_way(world: World) -> None:
+    pod = await world.start_running()
+    world.kubelet.end(world.namespace, pod, 0)
+    await world.sees_end()
+    world.cluster.released_ttl = 3600
+    await world.runtime.release(KEY, final=True)
+    world.restart()
+    with pytest.raises(StartRefusedError, match="is being deleted"):
+        await world.runtime.start(launch())
+    until(lambda: world.space.objects("jobs") == [], seconds=PATIENCE, what="the Job is gone")
+    await world.runtime.start(launch())
+
+
+async def test_a_disowned_job_is_no_attempt_any_more_also_after_a_restart(world: World) -> None:
+    await world.start_running()
+    await world.runtime.disown(world.runtime.jobs()[KEY])
+    assert world.runtime.observe() == {} == world.runtime.jobs()
+    world.restart()
+    await world.cluster.relist(world.namespace)
+    assert world.runtime.observe() == {}
+    world.kubelet.obey(world.namespace)
+    until(lambda: world.space.objects("jobs") == [] == world.space.objects("pods"), seconds=PATIENCE, what="Job and Pod are gone")
+
+
+async def test_disowning_what_is_gone_is_success(world: World) -> None:
+    await world.runtime.start(launch())
+    job = world.runtime.jobs()[KEY]
+    await world.runtime.disown(job)
+    until(lambda: world.space.objects("jobs") == [], seconds=PATIENCE, what="the Job is gone")
+    await world.runtime.disown(job)
 
 
 async def test_a_template_as_users_write_it_is_taken(world: World) -> None:

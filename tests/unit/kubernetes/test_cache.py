@@ -108,6 +108,12 @@ def test_a_released_job_is_not_observed_nor_are_its_pods() -> None:
     assert filled(jobs=(released,), pods=(pod("Succeeded", terminated(0)),)).observe(STUDY, NOW) == {}
 
 
+def test_a_job_that_made_way_does_not_hide_the_one_that_took_its_name_in_the_same_second() -> None:
+    released = job(uid="job-9", version=2)
+    released["metadata"]["labels"][RELEASED_LABEL] = "true"
+    assert phase(filled(jobs=(released, job(version=3)))) is Phase.PENDING
+
+
 def test_a_pod_whose_job_is_gone_holds_its_place_until_it_has_ended() -> None:
     assert phase(filled(pods=(pod("Running", running(), conditions=(PLACED,)),))) is Phase.RUNNING
 

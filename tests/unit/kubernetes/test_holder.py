@@ -91,6 +91,13 @@ def test_a_forged_pod_takes_nothing_from_the_real_one() -> None:
     assert cache.holder(NAMESPACE, "pod-forged") is None
 
 
+def test_a_pod_of_a_released_job_is_nobody_any_more() -> None:
+    released = changed(job(version=2), lambda meta: meta["labels"].update({RELEASED_LABEL: "true"}))
+    cache = filled(jobs=(job(),), pods=(pod("Running"),))
+    cache.apply(Kind.JOB, released)
+    assert cache.holder(NAMESPACE, "pod-1") is None
+
+
 def test_attempts_that_have_not_ended_are_counted_for_their_studies() -> None:
     released = changed(job(uid="job-4", trial=4), lambda meta: meta["labels"].update({RELEASED_LABEL: "true"}))
     cache = filled(

@@ -160,6 +160,16 @@ def test_a_job_without_an_owner_is_not_ours() -> None:
     assert not is_ours(found, STUDY, KEY)
 
 
+def test_a_job_says_what_its_trial_is_told_in_a_digest() -> None:
+    def digest(environment: Mapping[str, str]) -> str:
+        return str(job(template(), environment=environment)["metadata"]["annotations"]["tuningstudy.dev/launch"])
+
+    told = ENVIRONMENT | {"TUNING_PARAMETERS": '{"lr": 0.1}', "TUNING_SEED": "7"}
+    assert digest(told) == digest(dict(reversed(told.items()))) == "dc1f382455923233"
+    others = [told | {"TUNING_PARAMETERS": '{"lr": 0.2}'}, told | {"TUNING_SEED": "8"}, told | {"TUNING_ROLE": "baseline"}]
+    assert len({digest(each) for each in (told, *others)}) == 4
+
+
 # The contract
 
 

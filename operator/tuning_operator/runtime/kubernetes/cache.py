@@ -202,10 +202,15 @@ class ClusterCache:
         return min((sight.again_at for sight in self.sights(study, now).values() if sight.again_at is not None), default=None)
 
     def holder(self, namespace: str, pod_uid: str) -> Place | None:
-        """The attempt that a Pod runs, by the Job that controls it; None for any other Pod, whatever its labels say."""
+        """The attempt that a Pod runs, by the Job that controls it; None for any other Pod, whatever its labels say.
+
+        What a released Job's Pod still has to say concerns nobody; of one that was never claimed it would harm.
+        """
         pod = self._pods.by_uid.get(pod_uid)
         job = self._jobs.by_uid.get(pod.job_uid) if pod is not None else None
-        if pod is None or job is None or _place(pod) != _place(job) or pod.identity.study.namespace != namespace:
+        if pod is None or job is None or job.released:
+            return None
+        if _place(pod) != _place(job) or pod.identity.study.namespace != namespace:
             return None
         return _place(job)
 
@@ -245,7 +250,7 @@ class ClusterCache:
                 kept.pop(study, None)
 
     def _sight(self, place: Place, now: float) -> Sight | None:
-        job = max(self._jobs.by_attempt.get(place, {}).values(), key=_age, default=None)
+        job = max(self._jobs.by_attempt.get(place, {}).values(), key=_standing, default=None)
         if job is not None and job.released:
             return None
         # A Job deleted and made again has another uid, and its predecessor's Pods are not its own.
@@ -286,6 +291,11 @@ def _place(view: JobView | PodView) -> Place:
 
 def _age(view: JobView | PodView) -> tuple[float, str]:
     return view.identity.created_at, view.identity.uid
+
+
+def _standing(job: JobView) -> tuple[bool, float, str]:
+    """A Job that made way may be seen for a while beside the one that took its name."""
+    return not job.released, *_age(job)
 
 
 def _precedence(pod: PodView) -> tuple[bool, float, str]:

@@ -143,6 +143,12 @@ def name_taken(name: str) -> StudyCause:
     return StudyCause(reason="NameTaken", message=f"Job {name} is not of this study; delete it", object=f"Job/{name}")
 
 
+def left_over(name: str) -> StudyCause:
+    """A Job of this study that was made for something else stands under the name of one of ours, and is on its way out."""
+    message = f"Job {name} was started for another trial than the database has under its number; it is being deleted"
+    return StudyCause(reason="NameTaken", message=message, object=f"Job/{name}", passing=True)
+
+
 def without_pod(warnings: Iterable[WarningEvent]) -> StudyCause | None:
     """Why the Job controller makes no Pod of a Job; it says that in Events alone."""
     for warning in warnings:

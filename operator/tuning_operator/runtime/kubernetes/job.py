@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from tuning_operator.runtime.kubernetes.names import (
     KUEUE_PRIORITY_LABEL,
     KUEUE_QUEUE_LABEL,
     LABEL_LIMIT,
+    LAUNCH_ANNOTATION,
     MANAGED_BY_LABEL,
     MANAGER,
     RESULT_FILE,
@@ -37,6 +39,7 @@ from tuning_operator.runtime.kubernetes.restricted import restrict
 from tuning_operator.runtime.protocol import AttemptKey, Launch
 
 _HASH_CHARACTERS: Final = 8
+_DIGEST_CHARACTERS: Final = 16
 _NOT_OF_A_DNS_LABEL: Final = re.compile(r"[^a-z0-9-]")
 
 # The Job remembers why it failed, also when its Pod is gone. In this order: an evicted trial that leaves with 75 was
@@ -70,8 +73,13 @@ def job_name(study: StudyRef, key: AttemptKey) -> str:
     return prefix.strip("-") + suffix if prefix.strip("-") else suffix[1:]
 
 
+def launch_digest(launch: Launch) -> str:
+    """What a trial is told, its parameters and its seed among that, in 16 characters."""
+    return hashlib.sha256(json.dumps(dict(launch.environment), sort_keys=True).encode()).hexdigest()[:_DIGEST_CHARACTERS]
+
+
 def is_ours(existing: Mapping[str, Any], study: StudyRef, key: AttemptKey) -> bool:
-    """Whether a Job that stands under our name already is the one that we would create: then creating it has succeeded."""
+    """Whether a Job that stands under our name already was made for this attempt of this study."""
     metadata = existing.get("metadata") or {}
     owners = metadata.get("ownerReferences") or ()
     labels = metadata.get("labels") or {}
@@ -109,6 +117,7 @@ def build(study: StudyRef, trial: TrialTemplate, launch: Launch, *, endpoint: st
             "name": job_name(study, launch.key),
             "namespace": study.namespace,
             "labels": {**queue, **labels},
+            "annotations": {LAUNCH_ANNOTATION: launch_digest(launch)},
             "ownerReferences": [
                 {
                     "apiVersion": API_VERSION,

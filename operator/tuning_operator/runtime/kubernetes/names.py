@@ -16,7 +16,11 @@ ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
 ROLE_LABEL: Final = f"{GROUP}/role"
 
 RELEASED_LABEL: Final = f"{GROUP}/released"
-"""On a Job whose end is in the database, set together with its TTL. A TTL alone may be the work of a cluster's policy."""
+"""On a Job that is no attempt any more: its end is in the database, or it was never claimed. Set together with its TTL,
+which alone may be the work of a cluster's policy."""
+
+LAUNCH_ANNOTATION: Final = f"{GROUP}/launch"
+"""On a Job: a digest of what its trial is told. A database that was restored may claim its number for something else."""
 
 TRAINER_ANNOTATION: Final = f"{GROUP}/trainer-container"
 """On the Pod: which container is the trial. Webhooks may add others, so it cannot be told from their number."""

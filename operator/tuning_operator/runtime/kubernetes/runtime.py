@@ -18,10 +18,10 @@ from tuning_operator.runtime.kubernetes.client import (
     NotFoundError,
     RequestRefusedError,
 )
-from tuning_operator.runtime.kubernetes.job import StudyRef, build, is_ours, job_name
+from tuning_operator.runtime.kubernetes.job import StudyRef, build, is_ours, job_name, launch_digest
 from tuning_operator.runtime.kubernetes.names import RELEASED_LABEL, SELECTOR
 from tuning_operator.runtime.kubernetes.outcome import lost
-from tuning_operator.runtime.kubernetes.views import Identity, JobView, PodView, StudyKey
+from tuning_operator.runtime.kubernetes.views import Identity, JobView, PodView, StudyKey, job_view
 from tuning_operator.runtime.protocol import AttemptKey, Launch, RuntimeUnavailableError
 
 RELEASED_TTL_SECONDS: Final = 3600
@@ -119,6 +119,10 @@ class StudyRuntime:
                 said.setdefault((cause.reason, cause.object), cause)
         return tuple(said.values())
 
+    def jobs(self) -> Mapping[AttemptKey, JobView]:
+        """The Jobs of these attempts. No I/O."""
+        return {key: sight.job for key, sight in self._sights().items() if sight.job is not None}
+
     @property
     def refused(self) -> bool:
         """Whether the last start, or its rehearsal, was refused."""
@@ -142,14 +146,20 @@ class StudyRuntime:
         await self._create(launch, dry_run=True)
 
     async def start(self, launch: Launch) -> None:
-        """Create the Job of an attempt. One of ours that exists already is success.
+        """Create the Job of an attempt. One that exists already, and was made for just this, is success.
 
         Raises:
-            StartRefusedError: the cluster refuses it, or somebody else's Job stands under its name.
+            StartRefusedError: the cluster refuses it, or another Job stands under its name: somebody else's, or one of this
+                study that was made for something else, and is deleted.
             RuntimeUnavailableError: not now.
         """
-        if launch.key not in self._sights():
-            self._cluster.cache.apply(Kind.JOB, await self._create(launch))
+        sight = self._sights().get(launch.key)
+        if sight is not None:
+            await self._check(sight.job, launch)
+        else:
+            made = await self._create(launch)
+            await self._check(job_view(made), launch)
+            self._cluster.cache.apply(Kind.JOB, made)
 
     async def stop(self, key: AttemptKey) -> None:
         """Delete the Pod, with its grace period, so that its Job remembers how it ended.
@@ -170,6 +180,14 @@ class StudyRuntime:
             await self._delete(Kind.JOB, sight.job, propagation="Foreground")
         # Last: what was not asked for must be asked for again.
         self._cluster.cache.mark_stopping(self._key, key)
+
+    async def disown(self, job: JobView) -> None:
+        """Delete a Job that is known not to be an attempt, whatever its labels say, and take it for none from now on.
+
+        Raises:
+            RuntimeUnavailableError: not now.
+        """
+        await self._dismiss(job)
 
     async def release(self, key: AttemptKey, *, final: bool) -> None:  # noqa: ARG002 - a trial keeps nothing here
         """Let the cluster remove an ended attempt; people find it for a while yet.
@@ -220,6 +238,12 @@ class StudyRuntime:
         if not is_ours(standing, self._study, key):
             raise self._refuse(causes.name_taken(name)) from refused
         return standing
+
+    async def _check(self, job: JobView | None, launch: Launch) -> None:
+        """See to it that a Job under our name was made for just this launch; any other is deleted, and refuses the start."""
+        if job is not None and (job.released or job.launch != launch_digest(launch)):
+            await self._dismiss(job)
+            raise self._refuse(causes.left_over(job.identity.name))
 
     def _explained(self, error: ApiUnavailableError | RequestRefusedError) -> RuntimeUnavailableError:
         """What an error says about the study, if it does."""

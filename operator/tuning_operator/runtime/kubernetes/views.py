@@ -10,6 +10,7 @@ from typing import Any, Final
 from tuning_operator.api.constants import TRAINER_CONTAINER
 from tuning_operator.runtime.kubernetes.names import (
     ATTEMPT_LABEL,
+    LAUNCH_ANNOTATION,
     RELEASED_LABEL,
     STUDY_UID_LABEL,
     TRAINER_ANNOTATION,
@@ -87,7 +88,8 @@ class JobView:
 
     identity: Identity
     suspended: bool
-    released: bool  # its end is in the database
+    launch: str  # digest of what its trial is told; empty where nobody says
+    released: bool  # it is no attempt any more: its end is in the database, or it was never claimed
     deletion: Deletion | None
     complete: Condition | None
     failed: Condition | None  # its FailureTarget as long as there is no Failed: Pods are ending
@@ -145,6 +147,7 @@ def job_view(raw: Mapping[str, Any]) -> JobView | None:
     return JobView(
         identity=identity,
         suspended=bool((raw.get("spec") or {}).get("suspend")),
+        launch=(metadata.get("annotations") or {}).get(LAUNCH_ANNOTATION, ""),
         released=RELEASED_LABEL in metadata["labels"],
         deletion=_deletion(metadata),
         complete=_true(conditions.get("Complete")),
