@@ -242,6 +242,7 @@ class ClusterStudy:
         return None
 
     async def _rounds(self) -> bool:
+        await self._runtime.settle_doubts()
         for _ in range(_ROUNDS):
             if not await self.controller.reconcile():
                 return False

@@ -23,7 +23,7 @@ from tuning_operator.runtime.kubernetes import client as client_module
 from tuning_operator.runtime.kubernetes.cache import ClusterCache, Kind, Sight
 from tuning_operator.runtime.kubernetes.client import KubernetesApi
 from tuning_operator.runtime.kubernetes.job import StudyRef, job_name
-from tuning_operator.runtime.kubernetes.names import STUDY_UID_LABEL
+from tuning_operator.runtime.kubernetes.names import SELECTOR, STUDY_UID_LABEL
 from tuning_operator.runtime.kubernetes.outcome import LINGER_SECONDS, LOST_AFTER_SECONDS
 from tuning_operator.runtime.kubernetes.runtime import KubernetesRuntime, StartRefusedError, StudyRuntime
 from tuning_operator.runtime.kubernetes.views import StudyKey
@@ -107,6 +107,7 @@ class World:
 
         async def look() -> bool:
             await self.cluster.relist(self.namespace)
+            await self.runtime.settle_doubts()
             return done()
 
         await asyncio.to_thread(
@@ -392,6 +393,20 @@ async def test_an_end_is_read_from_the_pod_and_later_from_the_job(world: World, 
     world.kubelet.end(world.namespace, pod, end.code, **end.written)
     assert await world.sees_end() == end.outcome
     assert await world.sees_pod_gone() == end.remembered
+
+
+async def test_a_job_that_is_told_of_before_its_pod_loses_no_result(world: World) -> None:
+    pod = await world.start_running()
+    world.kubelet.end(world.namespace, pod, 0, message='{"val_accuracy": 0.9}')
+    await world.sees(
+        lambda: world.sight is not None and world.sight.job is not None and world.sight.job.complete is not None, "it ends"
+    )
+    world.restart()
+    jobs = await world.api.list_all(Kind.JOB, world.namespace, labels=SELECTOR)
+    world.cluster.cache.replace(Kind.JOB, jobs.items, version=jobs.version, namespace=world.namespace)
+    assert world.end() is None, "of its Pod nothing has been heard"
+    await world.runtime.settle_doubts()
+    assert world.end() == (Outcome.SUCCEEDED, "Completed")
 
 
 async def test_a_pod_deleted_by_hand_is_a_disruption(world: World) -> None:

@@ -273,7 +273,9 @@ async def test_the_end_of_a_trial_is_seen_when_its_result_is(script: str, says: 
 async def test_the_grace_period_is_that_of_a_wrapped_training_too(tmp_path: Path) -> None:
     ready, saving = fifo(tmp_path / "ready"), fifo(tmp_path / "saving")
     # The outer shell dies of SIGTERM at once; the inner one is still saving, until it is read from the pipe.
-    inner = f"trap 'echo saved > {saving}; echo saved > {tmp_path}/saved; exit 75' TERM; {held(ready)}"
+    # A `sleep` begun just after the signal was sent has not got it: it would hold the grace period to its end.
+    leave = "kill $! 2>/dev/null; exit 75"
+    inner = f"trap 'echo saved > {saving}; echo saved > {tmp_path}/saved; {leave}' TERM; {held(ready)}"
     (tmp_path / "inner.sh").write_text(inner)
     async with running(tmp_path, f"sh {tmp_path}/inner.sh; echo done", grace=PATIENCE) as it:
         await it.runtime.start(LAUNCH)

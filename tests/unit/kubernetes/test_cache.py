@@ -56,8 +56,33 @@ def test_an_attempt_whose_pod_is_gone_still_had_its_place() -> None:
     assert phase(cache) is Phase.RUNNING
     cache.apply(Kind.POD, {"metadata": here["metadata"] | {"resourceVersion": "900"}}, deleted=True)
     cache.apply(Kind.JOB, job(condition("Failed", "BackoffLimitExceeded", "", at=70), version=901))
+    cache.mark_podless(STUDY, KEY, "job-1")
     seen = cache.observe(STUDY, NOW)[KEY]
     assert (seen.phase, seen.started_at) == (Phase.ENDED, NOON + 5)
+
+
+def test_a_job_that_has_ended_is_in_doubt_until_its_pod_is_heard_of() -> None:
+    cache = filled(jobs=(job(condition("Complete", "", at=70)),))
+    sight = cache.sights(STUDY, NOW)[KEY]
+    assert (sight.doubt, sight.observation.ended) == (True, None)
+    cache.apply(Kind.POD, pod("Succeeded", terminated(0, message='{"val_accuracy": 0.9}'), conditions=(PLACED,)))
+    sight = cache.sights(STUDY, NOW)[KEY]
+    assert sight.observation.ended is not None
+    assert (sight.doubt, sight.observation.ended.outcome) == (False, Outcome.SUCCEEDED)
+
+
+def test_a_job_without_a_pod_in_a_later_list_has_lost_it() -> None:
+    cache = filled(jobs=(job(condition("Complete", "", at=70)),))
+    cache.mark_podless(STUDY, KEY, "job-1")
+    ended = cache.observe(STUDY, NOW)[KEY].ended
+    assert ended is not None
+    assert (ended.outcome, ended.reason) == (Outcome.DISRUPTED, "ResultLost")
+
+
+def test_what_was_listed_of_one_job_says_nothing_of_another_of_its_name() -> None:
+    cache = filled(jobs=(job(condition("Complete", "", at=70), uid="job-2", version=5),))
+    cache.mark_podless(STUDY, KEY, "job-1")
+    assert cache.sights(STUDY, NOW)[KEY].doubt
 
 
 def test_a_pod_runs_from_the_moment_at_which_it_got_its_place() -> None:

@@ -112,6 +112,7 @@ class Sight:
     pod: PodView | None
     observation: Observation
     cause: StudyCause | None  # what keeps it, and every other trial of the study, from running
+    doubt: bool  # its Job has ended, and whether its Pod is gone or has not been heard of yet, only a list tells
     again_at: float | None  # when to look again though nothing happens: no Pod is waited for without end
 
 
@@ -123,6 +124,7 @@ class ClusterCache:
         self._pods: _Shelf[PodView] = _Shelf()
         self._warnings: defaultdict[str, dict[str, WarningEvent]] = defaultdict(dict)
         self._stopping: set[Place] = set()
+        self._podless: dict[Place, str] = {}  # uids of ended Jobs whose Pods were listed since
         self._placed: dict[Place, float] = {}  # a Job outlives its Pod, and does not know since when that held its place
         # Most attempts of a study are history: only what changed is looked at anew.
         self._sights: dict[StudyKey, dict[AttemptKey, Sight]] = {}
@@ -175,6 +177,11 @@ class ClusterCache:
     def mark_stopping(self, study: StudyKey, key: AttemptKey) -> None:
         """Remember that we asked an attempt to stop. Lost at a restart, when its deletion in the cluster tells as much."""
         self._stopping.add((study, key))
+        self._stale[study].add(key)
+
+    def mark_podless(self, study: StudyKey, key: AttemptKey, job_uid: str) -> None:
+        """Take down that a list made after the end of an attempt's Job has found what there is of its Pods."""
+        self._podless[study, key] = job_uid
         self._stale[study].add(key)
 
     # Out
@@ -243,6 +250,7 @@ class ClusterCache:
         """Keep nothing of an attempt that has no object: if its study is gone too, nobody ever asks for it."""
         self._stopping.discard((study, key))
         self._placed.pop((study, key), None)
+        self._podless.pop((study, key), None)
         self._sights.get(study, {}).pop(key, None)
         self._stale[study].discard(key)
         for kept in (self._sights, self._stale):
@@ -261,6 +269,9 @@ class ClusterCache:
         asked = place in self._stopping
         said = [event for view in (job, pod) if view for event in self._warnings.get(view.identity.uid, {}).values()]
         found = outcome(job, pod, now=now, stop_requested=asked, warnings=said)
+        # Watches of Jobs and Pods keep no order between them: the Pod, and its result, may not have been heard of yet.
+        doubt = job is not None and pod is None and isinstance(found, Ended) and self._podless.get(place) != job.identity.uid
+        found = None if doubt else found
         ended = found if isinstance(found, Ended) else None
         placed_at = pod.placed_at if pod else None
         if placed_at is not None:
@@ -273,7 +284,8 @@ class ClusterCache:
             held_up=isinstance(found, StudyCause),
         )
         cause = found if isinstance(found, StudyCause) else None
-        return Sight(job=job, pod=pod, observation=observation, cause=cause, again_at=ends_at(pod) if pod and not ended else None)
+        again_at = ends_at(pod) if pod and not ended else None
+        return Sight(job=job, pod=pod, observation=observation, cause=cause, again_at=again_at, doubt=doubt)
 
 
 def _take(shelf: _Shelf[View], view: View | None, raw: Mapping[str, Any], *, deleted: bool) -> None:

@@ -19,7 +19,7 @@ from tuning_operator.runtime.kubernetes.client import (
     RequestRefusedError,
 )
 from tuning_operator.runtime.kubernetes.job import StudyRef, build, is_ours, job_name, launch_digest
-from tuning_operator.runtime.kubernetes.names import RELEASED_LABEL, SELECTOR
+from tuning_operator.runtime.kubernetes.names import ATTEMPT_LABEL, RELEASED_LABEL, SELECTOR, STUDY_UID_LABEL, TRIAL_LABEL
 from tuning_operator.runtime.kubernetes.outcome import lost
 from tuning_operator.runtime.kubernetes.views import Identity, JobView, PodView, StudyKey, job_view
 from tuning_operator.runtime.protocol import AttemptKey, Launch, RuntimeUnavailableError
@@ -133,6 +133,23 @@ class StudyRuntime:
         return self._cluster.cache.look_again_at(self._key, self._cluster.clock())
 
     # What is done
+
+    async def settle_doubts(self) -> None:
+        """Ask for the Pods of Jobs that have ended and whose Pods nobody has told of.
+
+        Raises:
+            RuntimeUnavailableError: not now.
+        """
+        for key, sight in list(self._sights().items()):
+            if sight.doubt and sight.job is not None:
+                labels = f"{STUDY_UID_LABEL}={self._study.uid},{TRIAL_LABEL}={key.trial},{ATTEMPT_LABEL}={key.attempt}"
+                try:
+                    pods = await self._cluster.api.list_all(Kind.POD, self._study.namespace, labels=labels)
+                except RequestRefusedError as error:
+                    raise _later(error) from error
+                for pod in pods.items:
+                    self._cluster.cache.apply(Kind.POD, pod)
+                self._cluster.cache.mark_podless(self._key, key, sight.job.identity.uid)
 
     async def dry_run(self, launch: Launch) -> None:
         """Send the Job of an attempt through every check of the API server without creating it.
