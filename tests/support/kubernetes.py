@@ -10,6 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
+from kubernetes import aio
 from kubernetes.client import ApiClient, Configuration, CustomObjectsApi
 from kubernetes.client.exceptions import ApiException
 from tests.cluster.control_plane import ControlPlane, KubectlError, running_control_plane
@@ -64,6 +65,17 @@ class ApiServer:
     def wait_ready(self) -> None:
         """Wait until it takes requests again."""
         until(lambda: _is_ready(self.plane), seconds=_TIMEOUT, what="the API server is ready")
+
+    def configuration(self) -> aio.client.Configuration:
+        """For an asynchronous client, as an administrator."""
+        plane = self.plane
+        return aio.client.Configuration(
+            host=plane.url,
+            ssl_ca_cert=str(plane.authority.own.certificate),
+            cert_file=str(plane.admin.certificate),
+            key_file=str(plane.admin.key),
+            client_session_kwargs={"trust_env": False},  # it is on this machine: no proxy leads there
+        )
 
     def create_namespace(self) -> str:
         """A namespace of its own for a test. Returns its name."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import pytest
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import ApiClient
 from tests.support.kubernetes import ApiServer
 from tests.unit.api.manifests import good
 
@@ -95,14 +95,7 @@ def team(api_server: ApiServer, namespace: str) -> Namespace:
 
 @pytest.fixture
 async def reviews(api_server: ApiServer) -> AsyncIterator[ClusterReviews]:
-    plane = api_server.plane
-    configuration = Configuration(
-        host=plane.url,
-        ssl_ca_cert=str(plane.authority.own.certificate),
-        client_session_kwargs={"trust_env": False},  # it is on this machine: no proxy leads there
-    )
-    configuration.cert_file, configuration.key_file = str(plane.admin.certificate), str(plane.admin.key)
-    async with ApiClient(configuration) as client:
+    async with ApiClient(api_server.configuration()) as client:
         yield ClusterReviews(client)
 
 

@@ -158,15 +158,7 @@ class World:
 
 @pytest.fixture
 async def api(api_server: ApiServer) -> AsyncIterator[KubernetesApi]:
-    plane = api_server.plane
-    configuration = Configuration(
-        host=plane.url,
-        ssl_ca_cert=str(plane.authority.own.certificate),
-        cert_file=str(plane.admin.certificate),
-        key_file=str(plane.admin.key),
-        client_session_kwargs={"trust_env": False},  # no proxy: this is the loopback address
-    )
-    async with ApiClient(configuration) as client:
+    async with ApiClient(api_server.configuration()) as client:
         yield KubernetesApi(client)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 from aiohttp import web
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import ApiClient
 from tests.cluster.control_plane import KubectlError
 from tests.cluster.waiting import until
 from tests.integration.gateway.memory_desk import MemoryDesk
@@ -82,14 +82,7 @@ def seen() -> list[Request]:
 
 @pytest.fixture
 async def readers(api_server: ApiServer) -> AsyncIterator[Readers]:
-    plane = api_server.plane
-    configuration = Configuration(
-        host=plane.url,
-        ssl_ca_cert=str(plane.authority.own.certificate),
-        client_session_kwargs={"trust_env": False},  # it is on this machine: no proxy leads there
-    )
-    configuration.cert_file, configuration.key_file = str(plane.admin.certificate), str(plane.admin.key)
-    async with ApiClient(configuration) as client:
+    async with ApiClient(api_server.configuration()) as client:
         yield Readers(ClusterReviews(client), time.time, audience=TOKEN_AUDIENCE)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from tuning_operator.runtime.kubernetes.cache import ClusterCache, Kind
 from tuning_operator.runtime.kubernetes.names import ATTEMPT_LABEL, STUDY_UID_LABEL, TRAINER_ANNOTATION, TRIAL_LABEL
 
 NAMESPACE: Final = "research"
@@ -101,3 +102,12 @@ def pod(  # noqa: PLR0913 - a Pod has that many sides
     names = [c["name"] for c in containers] or ["trainer"]
     spec = {"containers": [{"name": n} for n in names], "initContainers": [{"name": c["name"]} for c in init]}
     return {"metadata": meta, "spec": spec, "status": status}
+
+
+def filled(*, jobs: tuple[dict[str, Any], ...] = (), pods: tuple[dict[str, Any], ...] = ()) -> ClusterCache:
+    """A cache that has been told of these."""
+    cache = ClusterCache()
+    for kind, items in ((Kind.JOB, jobs), (Kind.POD, pods)):
+        for item in items:
+            cache.apply(kind, item)
+    return cache

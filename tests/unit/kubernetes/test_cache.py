@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.kubernetes.objects import NAMESPACE, NOON, STUDY_UID, condition, job, pod, running, terminated, waiting
+from tests.unit.kubernetes.objects import NAMESPACE, NOON, STUDY_UID, condition, filled, job, pod, running, terminated, waiting
 
 from tuning_operator.engine.facts import Outcome, Phase
 from tuning_operator.runtime.kubernetes.cache import ClusterCache, Kind, Sight
@@ -24,14 +24,6 @@ NOW: Final = NOON + 100
 PLACED: Final = condition("PodScheduled", "", at=5)
 
 Raw = dict[str, Any]
-
-
-def filled(*, jobs: tuple[Raw, ...] = (), pods: tuple[Raw, ...] = ()) -> ClusterCache:
-    cache = ClusterCache()
-    for kind, items in ((Kind.JOB, jobs), (Kind.POD, pods)):
-        for item in items:
-            cache.apply(kind, item)
-    return cache
 
 
 def phase(cache: ClusterCache) -> Phase | None:

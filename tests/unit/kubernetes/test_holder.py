@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from tests.unit.kubernetes.objects import NAMESPACE, NOON, STUDY_UID, condition, job, pod, running, terminated
+from tests.unit.kubernetes.objects import NAMESPACE, NOON, STUDY_UID, condition, filled, job, pod, running, terminated
 
 from tuning_operator.runtime.kubernetes.cache import ClusterCache, Kind
 from tuning_operator.runtime.kubernetes.names import RELEASED_LABEL, STUDY_UID_LABEL, TRIAL_LABEL
@@ -19,14 +19,6 @@ NOW: Final = NOON + 100
 PLACED: Final = condition("PodScheduled", "", at=5)
 
 Raw = dict[str, Any]
-
-
-def filled(*, jobs: tuple[Raw, ...] = (), pods: tuple[Raw, ...] = ()) -> ClusterCache:
-    cache = ClusterCache()
-    for kind, items in ((Kind.POD, pods), (Kind.JOB, jobs)):
-        for item in items:
-            cache.apply(kind, item)
-    return cache
 
 
 def changed(raw: Raw, change: Callable[[Raw], object]) -> Raw:
