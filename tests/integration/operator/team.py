@@ -94,7 +94,11 @@ class Team:
 
     def wait_events(self, *reasons: str, name: str = NAME) -> None:
         """Wait until just these Events have been posted, each once: an Event follows the status that it is about."""
-        until(lambda: self.events(name) == [*reasons], seconds=PATIENCE, what=f"{name} has the Events {reasons}")
+        try:
+            until(lambda: self.events(name) == [*reasons], seconds=PATIENCE, what=f"{name} has the Events {reasons}")
+        except TimeoutError as error:
+            error.add_note(f"it has {self.events(name)}")
+            raise
 
     def events(self, name: str = NAME) -> list[str]:
         """Reasons of the Events about a study, in order."""
