@@ -66,6 +66,8 @@ class StatusWriter:
         self._cluster = cluster
         self._key = key
         self._written_at = 0.0
+        self._begun = False
+        self._told: StudyStatus | None = None  # the status up to which Events have told everything
 
     def published(self) -> StudyStatus | None:
         """The status that stands in the cluster, as last seen."""
@@ -82,14 +84,19 @@ class StatusWriter:
         if raw is None:
             return None
         before = status_of(raw)
+        if not self._begun:
+            self._begun, self._told = True, before
         due = due_at(before, status, self._written_at)
-        if due is None or self._cluster.clock() < due:
-            return due
-        if not await self._apply(raw, status):
-            return self._cluster.clock()
-        self._written_at = self._cluster.clock()
-        for said in announcements(before, status):
-            await self._announce(event_document(raw, said, self._written_at))
+        if due is not None:
+            if self._cluster.clock() < due:
+                return due
+            if not await self._apply(raw, status):
+                return self._cluster.clock()
+            self._written_at = self._cluster.clock()
+        # Also of a write whose answer was lost, and that stands nevertheless.
+        for said in announcements(self._told, status):
+            await self._announce(event_document(raw, said, self._cluster.clock()))
+        self._told = status
         return None
 
     async def _apply(self, raw: Document, status: StudyStatus) -> bool:
