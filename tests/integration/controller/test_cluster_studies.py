@@ -13,7 +13,7 @@ from tests.integration.controller.scripted_cluster import ScriptedCluster, opera
 from tests.unit.controller.studies import SPEC
 
 from tuning_operator.engine.facts import Trial
-from tuning_operator.runtime.kubernetes.client import ConflictError, Document, RequestRefusedError
+from tuning_operator.runtime.kubernetes.client import ApiUnavailableError, ConflictError, Document, RequestRefusedError
 from tuning_operator.search.inline import InlineSearcher
 from tuning_operator.search.problem import Exhausted, Problem, Suggestion
 from tuning_operator.search.searcher import SearchFailed
@@ -179,5 +179,30 @@ def test_a_job_that_cannot_be_let_go_of_keeps_no_further_trial_from_running(tmp_
                 cluster.fail(cluster.jobs()[number])
                 await asyncio.sleep(60)
             assert cluster.condition("Failed") == ("True", "NoTrialSucceeded")
+
+    run(test)
+
+
+def test_an_event_tells_of_a_status_whose_write_was_done_and_never_answered(tmp_path: Path) -> None:
+    def done_and_lost(body: Mapping[str, Any]) -> Document:
+        cluster = cluster_of[0]
+        cluster.api.answers.clear()
+        known = cluster.api.objects[cluster.path]
+        cluster.watched(cluster.api.put(cluster.path, known | {"status": body["status"]}))
+        raise ApiUnavailableError("the connection was reset")
+
+    cluster_of: list[ScriptedCluster] = []
+
+    async def test() -> None:
+        async with operator(tmp_path) as cluster:
+            cluster_of.append(cluster)
+            cluster.apply(baseline={"repeats": 0}, search={"sampler": "random"})
+            await asyncio.sleep(5)
+            cluster.api.answers["PATCH", "/status"] = done_and_lost
+            cluster.apply(suspend=True)
+            await asyncio.sleep(60)
+            assert cluster.condition("Suspended") == ("True", "SuspendedByUser")
+            events = [event["reason"] for event in cluster.api.objects.values() if event.get("kind") == "Event"]
+            assert sorted(events) == ["Accepted", "Suspended"]
 
     run(test)
