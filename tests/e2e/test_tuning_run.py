@@ -96,7 +96,7 @@ def test_a_study_runs_to_its_end_and_leaves_everything_in_its_directory(tmp_path
     exact(output, runs)
     assert runs_of_each_trial(runs) == Counter(range(REPEATS + TRIALS)), "one run each"
     best = max(trial.value or 0.0 for trial in stored(output)[REPEATS:])
-    assert result(output)["best"]["value"] == best
+    assert result(output)["best"]["value"] == pytest.approx(best, rel=1e-6), "as many digits as people read"
     assert "baseline" in run.stdout
     assert "provisional" in run.stdout
     assert (output / "report.html").stat().st_size > 0
@@ -181,7 +181,8 @@ def test_ctrl_c_lets_the_trials_save_and_the_same_command_goes_on_with_them(tmp_
     (trial,) = stored(output)
     assert trial.value == 0.25
     status = result(output)
-    assert (status["phase"], status["trials"]["disrupted"], status["trials"]["failed"]) == ("Succeeded", 1, 0)
+    # People asked for it: it says nothing of the trial, nor of the machine.
+    assert (status["phase"], status["trials"]["disrupted"], status["trials"]["failed"]) == ("Succeeded", 0, 0)
     assert runs_of_each_trial(runs) == {0: 2}
 
 
