@@ -24,6 +24,8 @@ _KUBECONFIG: Final = STATE / "admin.kubeconfig"
 # Written last: a cluster without it is one whose start was cut.
 _COMPLETE: Final = STATE / "complete"
 _LOCK: Final = RUNTIME.with_suffix(".lock")
+_STARTED: Final[list[Programs]] = []
+"""By this process. They outlive it on purpose: Python would warn of a child that is let go of while it runs."""
 
 
 @dataclass(frozen=True)
@@ -96,4 +98,5 @@ def _start() -> None:
     except BaseException:
         programs.stop()
         raise
+    _STARTED.append(programs)
     _COMPLETE.touch()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -285,7 +286,7 @@ def test_people_read_a_study_through_the_api_server_with_a_token_of_their_own(
     place = [f"--kubeconfig={operator.kubectl.kubeconfig}", f"--namespace={namespace}"]
 
     def tuning(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = ["tuning", *arguments, *place]
+        command = [Path(sys.executable).with_name("tuning"), *arguments, *place]
         return subprocess.run(
             command, env=os.environ | {"TUNING_TOKEN": token}, capture_output=True, text=True, check=False, timeout=PATIENCE
         )
