@@ -73,7 +73,7 @@ class ClusterStudies:
         self._settings = settings
         self._open: dict[StudyKey, ClusterStudy] = {}
         self._closed: dict[StudyKey, Closed] = {}
-        self._unfinished: tuple[StudyIdentity, ...] = ()  # as of the last list
+        self._unfinished: frozenset[StudyKey] = frozenset()  # as of the last list
         self._listed = False
 
     # For others
@@ -127,10 +127,11 @@ class ClusterStudies:
         known = self._cluster.objects.keys()
         # Also while the database is away.
         self._queue_all(known)
-        self._unfinished = await asyncio.to_thread(self._database.unfinished, self._settings.cluster_uid)
+        unfinished = await asyncio.to_thread(self._database.unfinished, self._settings.cluster_uid)
+        self._unfinished = frozenset(map(_key, unfinished))
         watched = self._settings.namespaces
         # Those whose objects are gone are ended too.
-        stored = {_key(study) for study in self._unfinished if not watched or study.namespace in watched}
+        stored = {study for study in self._unfinished if not watched or study.namespace in watched}
         self._queue_all(stored - known)
         if not self._listed:
             # Before any study starts anything: all share the limits. Jobs of nobody's study take no part.
@@ -212,7 +213,7 @@ class ClusterStudies:
         done_here = closed is not None and closed.generation == generation and now < closed.until
         done_before = (
             "ttlSecondsAfterFinished" not in raw["spec"]
-            and not any(_key(study) == key for study in self._unfinished)
+            and key not in self._unfinished
             and not self._runtime.cache.sights(key, now)
         )
         return done_here or done_before

@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 from tests.support.stored_studies import fresh_trial
 from tests.support.studies import LEARNING_RATE, study_spec
-from tests.unit.controller.studies import KEY, SPEC, UID, study
-from tests.unit.kubernetes.objects import NAMESPACE, job
+from tests.unit.controller.studies import KEY, SPEC, study
+from tests.unit.kubernetes.objects import job
 
 from tuning_operator.api.problems import ManifestError
 from tuning_operator.api.study import StudySpec
@@ -21,7 +21,6 @@ from tuning_operator.controller.objects import StudyObjects
 from tuning_operator.controller.specs import refused_changes, settle
 from tuning_operator.engine.facts import SamplerChoice, Trial, TrialState
 from tuning_operator.runtime.kubernetes.cache import ClusterCache, Kind
-from tuning_operator.store.identity import StudyIdentity
 from tuning_operator.store.ledger import Ledger
 
 RUNNING: Trial = fresh_trial(0, parameters={"learning_rate": 0.001})
@@ -181,7 +180,7 @@ def closed(
     settings = Settings(cluster_uid="cluster", gateway_url="http://gateway")
     studies = ClusterStudies(cluster, runtime=runtime, database=nothing, searcher=nothing, settings=settings)
     if unfinished:
-        studies._unfinished = (StudyIdentity(cluster="cluster", uid=UID, namespace=NAMESPACE, name="digits"),)
+        studies._unfinished = frozenset([KEY])
     if here is not None:
         studies._closed[KEY] = Closed(generation=here, until=until)
     return studies._is_closed(KEY, raw)
