@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import tuning_client
-from tuning_trainer.settings import resolve
+from tuning_trainer.resolve import resolve
 
 
 def main(arguments: Sequence[str]) -> None:

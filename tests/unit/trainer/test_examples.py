@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from tuning_operator.api.constants import TRAINER_IMAGE
 from tuning_operator.api.parameters import defaults
 from tuning_operator.api.study import TuningStudy, trainer_container
-from tuning_trainer.settings import resolve
+from tuning_trainer.resolve import resolve
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 MANIFESTS = sorted(EXAMPLES.glob("*.yaml"))

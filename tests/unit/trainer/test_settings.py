@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuning_client import ConfigurationError
-from tuning_trainer.settings import Settings, resolve
+from tuning_trainer.resolve import resolve
+from tuning_trainer.settings import Settings
 
 
 def test_without_flags_and_parameters_the_defaults_hold() -> None:
@@ -54,9 +55,17 @@ REFUSED = {
     "a learning rate that is no number": (["--learning-rate=nan"], {}, "--learning-rate: nan is not above 0;"),
     "an infinite learning rate": (["--learning-rate=inf"], {}, "--learning-rate: inf is not above 0;"),
     "a dropout of everything": ([], {"dropout": 1.0}, "parameter dropout: 1.0 is not at least 0 and below 1; give a number such"),
-    "an unknown optimiser": ([], {"optimizer": "adma"}, "parameter optimizer: 'adma' is unknown; give adam, adamw or sgd"),
+    "an unknown optimiser": (
+        [],
+        {"optimizer": "adma"},
+        "parameter optimizer: 'adma' is unknown; give sgd, adam, adamw, rmsprop, adagrad or nadam",
+    ),
     "an unknown data set": (["--dataset=mnist"], {}, "--dataset: 'mnist' is unknown; give digits"),
-    "a number for a word": ([], {"optimizer": 3}, "parameter optimizer: 3 is unknown; give adam, adamw or sgd"),
+    "a number for a word": (
+        [],
+        {"optimizer": 3},
+        "parameter optimizer: 3 is unknown; give sgd, adam, adamw, rmsprop, adagrad or nadam",
+    ),
     "an unknown parameter": (
         [],
         {"lerning_rate": 0.1},
