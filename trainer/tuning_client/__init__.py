@@ -19,6 +19,7 @@ speak the contract with a trial's container (docs/contract.md). A gateway that i
 the training. In distributed training only one process, such as rank 0, should report.
 """
 
+from tuning_client._diagnosis import Diagnosis
 from tuning_client._errors import CONFIGURATION_EXIT_CODE, INTERRUPTED_EXIT_CODE, ConfigurationError, Pruned
 from tuning_client._trial import Trial, trial
 
@@ -26,6 +27,7 @@ __all__ = [
     "CONFIGURATION_EXIT_CODE",
     "INTERRUPTED_EXIT_CODE",
     "ConfigurationError",
+    "Diagnosis",
     "Pruned",
     "Trial",
     "trial",

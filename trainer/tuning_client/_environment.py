@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 from tuning_client._errors import ConfigurationError
 
 ParameterValue = float | int | str
+Absent = TypeVar("Absent", int, None)
 
 _LONGEST_WHOLE: Final = 18  # digits; what every 64-bit reader takes
 
@@ -25,6 +26,8 @@ class Environment:
     role: str
     number: int
     metric: str
+    fold: int | None
+    final_epochs: int | None
     by_hand: bool
     result_file: Path | None
     endpoint: str | None
@@ -41,10 +44,12 @@ def read(environ: Mapping[str, str]) -> Environment:
     """
     return Environment(
         parameters=_parameters(environ.get("TUNING_PARAMETERS", "")),
-        seed=_whole(environ, "TUNING_SEED"),
+        seed=_whole(environ, "TUNING_SEED", absent=0),
         role=environ.get("TUNING_ROLE") or "search",
-        number=_whole(environ, "TUNING_TRIAL"),
+        number=_whole(environ, "TUNING_TRIAL", absent=0),
         metric=environ.get("TUNING_METRIC") or "value",
+        fold=_whole(environ, "TUNING_FOLD", absent=None),
+        final_epochs=_whole(environ, "TUNING_FINAL_EPOCHS", absent=None, least=1),
         by_hand=not environ.get("TUNING_TRIAL"),
         result_file=_path(environ, "TUNING_RESULT_FILE"),
         endpoint=environ.get("TUNING_ENDPOINT") or None,
@@ -71,11 +76,14 @@ def _is_value(value: object) -> bool:
     return isinstance(value, float | int | str) and not isinstance(value, bool)
 
 
-def _whole(environ: Mapping[str, str], name: str) -> int:
-    text = environ.get(name) or "0"
-    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_WHOLE):
-        raise ConfigurationError(f"{name} is {text!r}; it must be a whole number from 0 on")
-    return int(text)
+def _whole(environ: Mapping[str, str], name: str, *, absent: Absent, least: int = 0) -> int | Absent:
+    text = environ.get(name)
+    if not text:
+        return absent
+    whole = int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_WHOLE else -1
+    if whole < least:
+        raise ConfigurationError(f"{name} is {text!r}; it must be a whole number from {least} on")
+    return whole
 
 
 def _path(environ: Mapping[str, str], name: str) -> Path | None:

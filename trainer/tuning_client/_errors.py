@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
+
+from tuning_client._diagnosis import Diagnosis
 
 INTERRUPTED_EXIT_CODE: Final = 75
 """EX_TEMPFAIL of sysexits.h: the trial was interrupted; run it again from its checkpoint."""
@@ -13,6 +16,11 @@ CONFIGURATION_EXIT_CODE: Final = 78
 
 class Pruned(Exception):  # noqa: N818 - an outcome, not an error
     """Raised by a script whose trial is not worth finishing; leaving the trial's block with it is a success."""
+
+    def __init__(self, *args: object, diagnoses: Sequence[Diagnosis] = ()) -> None:
+        """What was wrong with the training so far belongs into `diagnoses`."""
+        super().__init__(*args)
+        self.diagnoses = tuple(diagnoses)
 
 
 class ConfigurationError(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NoReturn, Self, TypeVar, overload
@@ -13,6 +13,7 @@ from typing import Final, NoReturn, Self, TypeVar, overload
 from tuning_client import _environment, _result
 from tuning_client._console import show, warn
 from tuning_client._courier import Courier, Pace
+from tuning_client._diagnosis import Diagnosis
 from tuning_client._environment import Environment, ParameterValue
 from tuning_client._errors import CONFIGURATION_EXIT_CODE, INTERRUPTED_EXIT_CODE, ConfigurationError, Pruned
 from tuning_client._http import GatewayConnection
@@ -22,6 +23,9 @@ Value = TypeVar("Value", float, int, str)
 
 _SUSPENDED: Final = "suspended"
 _LARGEST_STEP: Final = 2**31 - 1  # the study database keeps steps as 32-bit integers
+
+STEPS_OF_A_FOLD: Final = 1_000_000
+"""Step s of fold f is reported as f times this, plus s: a pruner then compares equal folds with each other."""
 
 
 def trial() -> Trial:
@@ -66,7 +70,7 @@ class Trial:
 
     @property
     def role(self) -> str:
-        """What the trial is for: ``baseline`` or ``search``."""
+        """What the trial is for: ``baseline``, ``search``, ``confirm``, ``final`` or ``lr-range``."""
         return self._environment.role
 
     @property
@@ -78,6 +82,16 @@ class Trial:
     def metric(self) -> str:
         """Name of the objective's metric."""
         return self._environment.metric
+
+    @property
+    def fold(self) -> int | None:
+        """The one fold of the cross-validation that this run is for, from 0; None: all of them, one after another."""
+        return self._environment.fold
+
+    @property
+    def final_epochs(self) -> int | None:
+        """For how many epochs the final model is trained; None where nothing says so."""
+        return self._environment.final_epochs
 
     @property
     def checkpoint_dir(self) -> Path | None:
@@ -117,17 +131,19 @@ class Trial:
             )
         return value
 
-    def report(self, step: int, value: float | None = None, /, **metrics: float) -> None:
+    def report(self, step: int, value: float | None = None, /, *, fold: int | None = None, **metrics: float) -> None:
         """Report metrics after a step, such as an epoch. The study's pruner sees the objective's metric.
 
-        `value` alone stands for that metric. Costs microseconds and never fails for the gateway's sake.
+        `value` alone stands for that metric; `fold`, from 0, is the fold of a cross-validation whose step this is.
+        Costs microseconds and never fails for the gateway's sake.
 
         Raises:
-            ConfigurationError: the step is no whole number from 0 to 2147483647, or a value is not a number.
+            ConfigurationError: the step is no whole number from 0 to 2147483647 (to 999999 within a fold), the fold none
+                from 0 to 2146, or a value is not a number.
         """
-        number, values = _step(step), self._named(value, metrics)
+        number, values = _step(step, fold), self._named(value, metrics)
         if self._environment.by_hand:
-            show(f"step {number}: {_line(values)}")
+            show(f"{'' if fold is None else f'fold {fold} '}step {step}: {_line(values)}")
         objective = values.get(self.metric)
         if objective is None:
             self._explain_metric("report", values)
@@ -136,20 +152,37 @@ class Trial:
         if self._courier:
             self._courier.report(number, objective)
 
-    def result(self, value: float | None = None, /, **metrics: float) -> None:
+    def result(
+        self,
+        value: float | None = None,
+        /,
+        *,
+        diagnoses: Sequence[Diagnosis] = (),
+        notes: Mapping[str, str] | None = None,
+        **metrics: float,
+    ) -> None:
         """Give the trial's result, once, at the end. It must contain the objective's metric; `value` alone stands for it.
 
         Written into the result file, then posted to the gateway, for which it waits a few seconds at most.
 
+        Args:
+            value: of the objective.
+            diagnoses: what was wrong with the training, the most telling first; the first 16 are kept.
+            notes: texts to be found in the result file, by name; ``message`` is a sentence for people.
+            metrics: by name.
+
         Raises:
-            ConfigurationError: a value is not a number, or a metric has the reserved name ``pruned``.
+            ConfigurationError: a value is not a number, or a name is taken: by a metric, or by ``pruned``, ``diagnoses``
+                or ``message``, which the result reserves.
         """
-        values = self._named(value, metrics)
+        values, texts = self._named(value, metrics), _result.texts(notes or {}, taken=metrics)
         if self._environment.by_hand:
             show(f"result: {_line(values)}")
+            for diagnosis in diagnoses:
+                show(f"{diagnosis.name}: {diagnosis.sentence}")
         if self.metric not in values:
             self._explain_metric("result", values)
-        self._deliver(values, pruned=False)
+        self._deliver(values, diagnoses=diagnoses, notes=texts)
 
     @property
     def stop_reason(self) -> str | None:
@@ -189,20 +222,20 @@ class Trial:
             if isinstance(error, ConfigurationError):
                 _leave_misconfigured(error)
             if isinstance(error, Pruned):
-                self._leave_pruned()
+                self._leave_pruned(error.diagnoses)
             elif error is None and not self._has_result:
                 self._leave_without_result()
         finally:
             self.close()
         return isinstance(error, Pruned)
 
-    def _leave_pruned(self) -> None:
+    def _leave_pruned(self, diagnoses: Sequence[Diagnosis] = ()) -> None:
         # An interrupted trial that nobody found hopeless is to be continued, however the script left its loop.
         if self.interrupted and not self.should_prune():
             raise SystemExit(INTERRUPTED_EXIT_CODE)
         if self._environment.by_hand:
             show("pruned")
-        self._deliver({} if self._last is None else {self.metric: self._last}, pruned=True)
+        self._deliver({} if self._last is None else {self.metric: self._last}, diagnoses=diagnoses, pruned=True)
 
     def _leave_without_result(self) -> None:
         if self.should_stop():
@@ -210,12 +243,18 @@ class Trial:
         else:
             warn(f"the script ended without a result; call trial.result({self.metric}=...) with its final value before leaving")
 
-    def _deliver(self, values: Mapping[str, float], *, pruned: bool) -> None:
+    def _deliver(
+        self,
+        values: Mapping[str, float],
+        *,
+        diagnoses: Sequence[Diagnosis] = (),
+        notes: Mapping[str, str] | None = None,
+        pruned: bool = False,
+    ) -> None:
         self._has_result = True
-        objective_first = sorted(values.items(), key=lambda item: item[0] != self.metric)
-        body, left_out = _result.encode(dict(objective_first), pruned=pruned)
+        body, left_out = _result.encode(values, objective=self.metric, diagnoses=diagnoses, notes=notes, pruned=pruned)
         if left_out:
-            warn(f"the result has room for {_result.RESULT_LIMIT} bytes and leaves out {', '.join(left_out)}; give fewer metrics")
+            warn(f"the result leaves out {', '.join(left_out)}: {_result.BOUNDS}; give less, or shorter names")
         if self._environment.result_file:
             try:
                 _result.write(self._environment.result_file, body)
@@ -246,16 +285,23 @@ def _leave_misconfigured(error: ConfigurationError) -> NoReturn:
     raise SystemExit(CONFIGURATION_EXIT_CODE) from None
 
 
-def _step(step: int) -> int:
+def _step(step: int, fold: int | None) -> int:
+    """The step as it travels."""
+    last = _LARGEST_STEP if fold is None else STEPS_OF_A_FOLD - 1
+    within = _whole(step, "the step", last, "such as the epoch")
+    if fold is None:
+        return within
+    return _whole(fold, "the fold", _LARGEST_STEP // STEPS_OF_A_FOLD - 1, "the first is 0") * STEPS_OF_A_FOLD + within
+
+
+def _whole(number: int, what: str, last: int, hint: str) -> int:
     try:
-        number = operator.index(step)
+        whole = operator.index(number)
     except TypeError:
-        number = -1
-    if not 0 <= number <= _LARGEST_STEP:
-        raise ConfigurationError(
-            f"trial.report() got the step {step!r}; a step is a whole number from 0 to {_LARGEST_STEP}, such as the epoch"
-        )
-    return number
+        whole = -1
+    if not 0 <= whole <= last:
+        raise ConfigurationError(f"trial.report() got {what} {number!r}; it must be a whole number from 0 to {last}, {hint}")
+    return whole
 
 
 def _line(values: Mapping[str, float]) -> str:

@@ -6,12 +6,14 @@ import random
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.client.conftest import QUICK, MakeTrial, wait_for
 from tests.unit.client.scripted_gateway import PATIENCE, Reply, Request, ScriptedGateway
 
-from tuning_client import _courier
+from tuning_client import ConfigurationError, Trial, _courier
+from tuning_client._environment import read
 
 
 def test_reports_arrive_in_order(make_trial: MakeTrial, gateway: ScriptedGateway) -> None:
@@ -309,3 +311,31 @@ def test_the_random_numbers_of_the_training_stay_its_own(make_trial: MakeTrial, 
     gateway.wait_for(lambda: len(gateway.requests) > 5)
     assert random.getstate() == before
     gateway.answer = lambda _: Reply()
+
+
+def test_steps_of_a_fold_travel_apart_from_those_of_others(make_trial: MakeTrial, gateway: ScriptedGateway) -> None:
+    trial = make_trial()
+    trial.report(7, 0.5)
+    trial.report(7, 0.6, fold=0)
+    trial.report(7, fold=2, val_accuracy=0.7)
+    gateway.wait_for(lambda: len(gateway.points) == 3)
+    assert gateway.points == [(7, 0.5), (7, 0.6), (2_000_007, 0.7)]
+
+
+@pytest.mark.parametrize(
+    ("step", "fold", "sentence"),
+    [
+        pytest.param(1_000_000, 0, "the step 1000000; it must be a whole number from 0 to 999999", id="a step too large"),
+        pytest.param(0, -1, "the fold -1; it must be a whole number from 0 to 2146", id="a negative fold"),
+        pytest.param(0, 2147, "the fold 2147", id="a fold that the database has no steps for"),
+        pytest.param(0, 0.5, "the fold 0.5", id="half a fold"),
+    ],
+)
+def test_a_report_refuses_the_fold(make_trial: MakeTrial, step: int, fold: Any, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        make_trial().report(step, 0.5, fold=fold)
+
+
+def test_a_fold_is_printed_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    Trial(read({})).report(3, 0.5, fold=2)
+    assert capsys.readouterr().out == "fold 2 step 3: value=0.5\n"

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from tests.unit.client.conftest import QUICK, MakeTrial
 from tests.unit.client.scripted_gateway import PATIENCE, Reply, Request, ScriptedGateway
 
-from tuning_client import ConfigurationError, Pruned
-from tuning_client._result import RESULT_LIMIT, encode
+from tuning_client import ConfigurationError, Diagnosis, Pruned
+from tuning_client._result import LONGEST_SENTENCE, MOST_DIAGNOSES, RESERVED, RESULT_LIMIT, encode
 from tuning_operator.api import contract
 from tuning_operator.api.study import METRIC_NAME_PATTERN
 
 metrics = st.dictionaries(
-    st.from_regex(METRIC_NAME_PATTERN, fullmatch=True).filter(lambda name: name != "pruned"),
+    st.from_regex(METRIC_NAME_PATTERN, fullmatch=True).filter(lambda name: name not in RESERVED),
     st.floats() | st.integers(-(2**63), 2**63).map(float),
     max_size=20,
 )
@@ -145,12 +145,61 @@ def test_a_result_file_that_cannot_be_written_does_not_fail_the_training(
 def test_a_result_too_long_keeps_the_objective(
     make_trial: MakeTrial, result_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    many = {f"class_{number:04}": 0.5 for number in range(400)}
+    many: dict[str, Any] = {f"class_{number:04}": 0.5 for number in range(400)}
     make_trial().result(**many, val_accuracy=0.97)
     text = result_file.read_bytes()
     assert len(text) <= RESULT_LIMIT
     assert next(iter(json.loads(text).items())) == ("val_accuracy", 0.97)
     assert "leaves out class_0" in capsys.readouterr().err
+
+
+OVERFITTING = Diagnosis("overfitting", "validation loss rose from 0.31 to 0.52; stop earlier", figure=1.68, threshold=1.2)
+
+
+def test_diagnoses_and_notes_stand_beside_the_metrics(make_trial: MakeTrial, gateway: ScriptedGateway, result_file: Path) -> None:
+    make_trial().result(val_loss=0.5, val_accuracy=0.9, diagnoses=[OVERFITTING], notes={"message": "by CPU"})
+    assert json.loads(result_file.read_text()) == gateway.requests[-1].body
+    assert list(json.loads(result_file.read_text()).items()) == [
+        ("val_accuracy", 0.9),
+        (
+            "diagnoses",
+            [{"name": "overfitting", "figure": 1.68, "threshold": 1.2, "advice": OVERFITTING.sentence}],
+        ),
+        ("val_loss", 0.5),
+        ("message", "by CPU"),
+    ]
+
+
+def test_a_figure_that_is_not_finite_is_a_string() -> None:
+    text, _ = encode({}, diagnoses=[Diagnosis("diverged", "the loss became nan", figure=math.inf)])
+    assert json.loads(text)["diagnoses"] == [{"name": "diverged", "figure": "inf", "advice": "the loss became nan"}]
+
+
+@pytest.mark.parametrize(
+    "diagnosis",
+    [
+        pytest.param(Diagnosis("Too high", ""), id="a name of other letters"),
+        pytest.param(Diagnosis("a" * 42, ""), id="a name too long"),
+        pytest.param(Diagnosis("not-learning", "", figure="high"), id="a figure that is no number"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_diagnosis_that_nobody_would_read_costs_no_result(
+    make_trial: MakeTrial, result_file: Path, capsys: pytest.CaptureFixture[str], diagnosis: Diagnosis
+) -> None:
+    make_trial().result(0.9, diagnoses=[diagnosis, OVERFITTING])
+    assert [kept["name"] for kept in json.loads(result_file.read_text())["diagnoses"]] == ["overfitting"]
+    assert f"leaves out diagnosis {diagnosis.name}" in capsys.readouterr().err
+
+
+def test_many_long_diagnoses_leave_the_objective_and_each_other_room() -> None:
+    many = [Diagnosis(f"trouble-{number}", "what to do about it " * 50, figure=float(number)) for number in range(20)]
+    text, left_out = encode({"val_loss": 0.5, "val_accuracy": 0.9}, objective="val_accuracy", diagnoses=many)
+    document = json.loads(text)
+    assert len(text) <= RESULT_LIMIT
+    assert next(iter(document)) == "val_accuracy"
+    assert [kept["name"] for kept in document["diagnoses"]] == [f"trouble-{number}" for number in range(MOST_DIAGNOSES)]
+    assert all(len(kept.get("advice", "")) <= LONGEST_SENTENCE for kept in document["diagnoses"])
+    assert left_out[:4] == tuple(f"diagnosis trouble-{number}" for number in range(MOST_DIAGNOSES, 20))
 
 
 def test_a_result_without_the_objective_is_written_and_explained(
@@ -165,6 +214,9 @@ def test_a_result_without_the_objective_is_written_and_explained(
     ("given", "sentence"),
     [
         pytest.param({"pruned": True}, "a metric is named pruned", id="the reserved word as a metric"),
+        pytest.param({"message": 1.0}, "a metric is named message", id="a note's word as a metric"),
+        pytest.param({"notes": {"pruned": "yes"}}, "a note is named pruned", id="the reserved word as a note"),
+        pytest.param({"val_loss": 0.1, "notes": {"val_loss": "low"}}, "a note is named val_loss", id="a note over a metric"),
         pytest.param({"val_accuracy": "high"}, "val_accuracy has the value 'high', which is not a number", id="a word"),
         pytest.param({"val_accuracy": [1.0, 2.0]}, "which is not a number", id="a list"),
     ],
@@ -199,6 +251,13 @@ def test_leaving_pruned_before_the_first_report_has_no_value(make_trial: MakeTri
     with make_trial():
         raise Pruned
     assert json.loads(result_file.read_text()) == {"pruned": True}
+
+
+def test_leaving_pruned_may_say_what_was_wrong(make_trial: MakeTrial, result_file: Path) -> None:
+    with make_trial() as trial:
+        trial.report(0, 0.4)
+        raise Pruned(diagnoses=[OVERFITTING])
+    assert [kept["name"] for kept in json.loads(result_file.read_text())["diagnoses"]] == ["overfitting"]
 
 
 def test_a_nan_objective_survives_leaving_pruned(make_trial: MakeTrial, result_file: Path) -> None:
