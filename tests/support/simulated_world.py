@@ -67,14 +67,20 @@ class SimulatedWorld:
     def round(self, *, crash_after: int | None = None) -> tuple[Action, ...]:
         """One look: decide and carry out; or the controller is killed in the middle of the action of that place."""
         actions = self.decide()
+        goes_on = True
         for place, action in enumerate(actions):
             killed = place == crash_after
-            going_on = self._carry_out(action, unrecorded=killed)
-            self.done.append(action)
-            self.check()
-            if killed or not going_on:
+            # What has ended is let go of also when the round ends early.
+            if goes_on or self._is_over(action):
+                goes_on = self._carry_out(action, unrecorded=killed) and goes_on
+                self.done.append(action)
+                self.check()
+            if killed:
                 break
         return actions
+
+    def _is_over(self, action: Action) -> bool:
+        return isinstance(action, ReleaseAttempt) and not self.facts.trial(action.trial).attempts[action.attempt].live
 
     def settle(self, *, limit: int = 50) -> None:
         """Look until there is nothing to do but to try again what was refused."""

@@ -29,6 +29,11 @@ class StudyMemory:
             for trial in stored.trials
         ]
 
+    @property
+    def held(self) -> int:
+        """How many attempts live."""
+        return sum(trial.last.live for trial in self.trials if not trial.finished)
+
     def seen(self, observed: Mapping[AttemptKey, Observation]) -> tuple[Trial, ...]:
         """The trials, joined with what a runtime sees of their attempts; what it sees of others is left out."""
         trials = list(self.trials)

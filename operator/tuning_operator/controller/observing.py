@@ -88,6 +88,8 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.request_timeout = _REQUEST_SECONDS
     chosen.networking.connect_timeout = _CONNECT_SECONDS
     chosen.networking.error_backoffs = _Endless()
+    chosen.persistence.diffbase_storage = _NoDifferences()
+    chosen.persistence.progress_storage = _NoProgress()
     chosen.watching.label_selectors["batch", "v1", "jobs"] = SELECTOR
     chosen.watching.label_selectors["", "v1", "pods"] = SELECTOR
     chosen.watching.field_selectors["", "v1", "events"] = "type=Warning"
@@ -99,6 +101,44 @@ class _Endless:
 
     def __iter__(self) -> Iterator[float]:
         return backoffs()
+
+
+class _NoDifferences(kopf.DiffBaseStorage):
+    """kopf's memory of what an object was like when it was last handled: nobody reads it.
+
+    It is built for every event, also where, as here, no handler asks for it: two deep copies of the object and a comparison,
+    which cost more than all else that the operator does with an event.
+    """
+
+    def build(self, **_: Any) -> Any:
+        """No copy."""
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        """Nothing was kept."""
+
+    def store(self, **_: Any) -> None:
+        """Nothing is kept."""
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """Of handlers that are tried again: those of events never are."""
+
+    def fetch(self, **_: Any) -> None:
+        """Nothing was kept."""
+
+    def store(self, **_: Any) -> None:
+        """Nothing is kept."""
+
+    def purge(self, **_: Any) -> None:
+        """There is nothing."""
+
+    def touch(self, **_: Any) -> None:
+        """Nothing is patched."""
+
+    def clear(self, *, essence: Any) -> Any:
+        """As it is: a part of an object that nobody changes."""
+        return essence
 
 
 async def _login(**arguments: Any) -> kopf.ConnectionInfo | None:

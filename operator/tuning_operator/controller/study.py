@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from tuning_operator.api.contract import Result, environment
-from tuning_operator.api.parameters import at_defaults
+from tuning_operator.api.parameters import Parameters, at_defaults
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import StudySpec
-from tuning_operator.controller.backoff import backoffs
+from tuning_operator.controller.asking import Asking
+from tuning_operator.controller.calls import AT_ONCE, Calls
 from tuning_operator.controller.memory import StudyMemory
 from tuning_operator.controller.shares import NoLimit, Share
 from tuning_operator.engine import summary
@@ -36,16 +37,19 @@ from tuning_operator.engine.decide import POLICIES, decide
 from tuning_operator.engine.facts import Attempt, Outcome, Role, SamplerChoice, StudyCause, StudyFacts, Trial
 from tuning_operator.engine.policies import search
 from tuning_operator.engine.status import project
-from tuning_operator.runtime.protocol import AttemptKey, Launch, Runtime, RuntimeUnavailableError
+from tuning_operator.runtime.protocol import AttemptKey, Launch, Runtime
 from tuning_operator.search.libraries import library_versions
 from tuning_operator.search.problem import Exhausted, problem_of
-from tuning_operator.search.searcher import Searcher, SearchFailed
+from tuning_operator.search.searcher import Searcher
 from tuning_operator.store.errors import DatabaseUnavailableError
 from tuning_operator.store.ledger import Ledger
 from tuning_operator.store.records import ReportedPoint, StoredStudy
 from tuning_operator.telemetry import metrics
 
 _log = logging.getLogger(__name__)
+
+CLAIMS_AT_ONCE: Final = 32
+"""Claims in one round: what has ended meanwhile is written down, and its place filled, before more is claimed."""
 
 WITHOUT_SEARCH: Final = tuple(policy for policy in POLICIES if policy is not search.policy)
 _SECONDS_PER_HOUR: Final = 3600
@@ -63,6 +67,15 @@ class Parts:
     expire: Callable[[], Awaitable[None]]  # deletes the study object after its time to live
     share: Share = NoLimit()  # noqa: RUF009 - it has no state
     overtaken: Callable[[], bool] = lambda: False  # whether somebody wants something else since the last round began
+
+
+@dataclass(frozen=True)
+class Round:
+    """One look, from its facts to the last of its actions."""
+
+    seen: StudyFacts
+    calls: Calls
+    started: list[tuple[AttemptKey, float]] = field(default_factory=list)  # what the runtime has taken, and when
 
 
 class StudyController:
@@ -95,13 +108,12 @@ class StudyController:
         self._parts = parts
         self._memory = StudyMemory(stored)
         self._expired = False
-        self._seen = self.facts()
+        self._round = Round(seen=self.facts(), calls=Calls())
         self._doubtful = False  # memory and database may differ: read again before the next look
         self._results = asyncio.Lock()  # a result is taken, or its attempt concluded, one after the other
-        self._search_pauses = backoffs()
-        self._ask_again_at = -math.inf
-        self._asking = True  # whether the last decisions were free to ask the search
-        self.trouble = ""  # why the search does not go on, for people; empty when it does
+        self._asking = Asking(parts.searcher, name=name, clock=parts.clock)
+        self.ask_again_at: float | None = None  # until when the last decisions left out the search, which gave no answer
+        self._refused = False  # the last round ended because the runtime did not take an attempt
         self._problem = problem_of(parts.ledger.study_name, spec, choice.sampler)
 
     # Observe
@@ -119,6 +131,11 @@ class StudyController:
             deleted=self.deleted,
             causes=(*self.causes, *self._parts.runtime.causes()),
         )
+
+    @property
+    def trouble(self) -> str:
+        """Why the search does not go on, for people; empty when it does."""
+        return self._asking.trouble
 
     def status(self, facts: StudyFacts, previous: StudyStatus | None = None) -> StudyStatus:
         """The status that these facts imply now."""
@@ -141,83 +158,72 @@ class StudyController:
         try:
             if self._doubtful:
                 await self.reload()
-            return await self._round()
+            return await self._look()
         except DatabaseUnavailableError:
             self._doubtful = True
             raise
 
-    async def _round(self) -> bool:
-        self._seen = facts = self.facts()
+    async def _look(self) -> bool:
+        facts = self.facts()
         actions = self._decide(facts)
         wanted = _held_after(facts, actions)
         most = self._parts.share.most(wanted)
         if most is not None and most < wanted:
-            self._seen = facts = replace(facts, share=most)
+            facts = replace(facts, share=most)
             actions = self._decide(facts)
         # At once, before another study counts the same places as free.
         self._parts.share.hold(_held_after(facts, actions))
         try:
-            await self._carry_out_all(actions, facts.spec)
+            await self._carry_out(actions, facts)
         finally:
-            self._parts.share.hold(sum(trial.last.live for trial in self._memory.trials if not trial.finished))
+            self._parts.share.hold(self._memory.held)
         return bool(actions)
 
-    async def _carry_out_all(self, actions: Iterable[Action], spec: StudySpec) -> None:
-        untidy: RuntimeUnavailableError | None = None
-        for action in actions:
-            _log.debug("%s: %s", self.name, action)
-            tidies = isinstance(action, ReleaseAttempt)
-            if tidies and untidy is not None:
-                continue
-            try:
-                held = await self._carry_out(action)
-            except RuntimeUnavailableError as error:
-                if not tidies:
-                    raise
-                # Nothing depends on what is only tidied up: trials go on, and it is tried again.
-                held, untidy = True, error
-            # The rest was decided for a spec that is none any more, or on facts that do not hold.
-            if not held or self.spec is not spec or self._parts.overtaken():
-                break
-        if untidy is not None:
-            raise untidy
-
     def _decide(self, facts: StudyFacts) -> tuple[Action, ...]:
-        self._asking = self._parts.clock() >= self._ask_again_at
-        return decide(facts, self._parts.clock(), policies=POLICIES if self._asking else WITHOUT_SEARCH)
+        self.ask_again_at = self._asking.paused_until
+        return decide(facts, self._parts.clock(), policies=POLICIES if self.ask_again_at is None else WITHOUT_SEARCH)
 
-    async def _carry_out(self, action: Action) -> bool:
-        """Carry out one action; False when its effect is not the expected one, which ends the round."""
-        effect = self._EFFECTS[type(action)]
-        outcome: bool | None = await effect(self, action)
-        return outcome is not False
+    async def _carry_out(self, actions: Iterable[Action], facts: StudyFacts) -> None:
+        """Write into the database in the order of the actions, while the runtime does what is written already.
+
+        A round that ends early was decided for a spec that is none any more, or on facts that do not hold. What has ended is
+        let go of all the same.
+        """
+        # What was refused is tried with one attempt before it is with many.
+        async with Calls(at_once=1 if self._refused else AT_ONCE) as calls:
+            self._round = round_ = Round(seen=facts, calls=calls)
+            goes_on = True
+            for action in bounded(actions):
+                goes_on = goes_on and calls.failed is None
+                if goes_on or isinstance(action, ReleaseAttempt):
+                    _log.debug("%s: %s", self.name, action)
+                    outcome: bool | None = await self._EFFECTS[type(action)](self, action)
+                    held = outcome is not False
+                    goes_on = goes_on and held and self.spec is facts.spec and not self._parts.overtaken()
+        self._refused = calls.failed is not None
+        for key, at in round_.started:
+            await asyncio.to_thread(self._parts.ledger.mark_started, key.trial, key.attempt, at)
+            self._memory.change(key.trial, key.attempt, started_at=at)
+        if (error := calls.failed or calls.untidy) is not None:
+            raise error
 
     async def _claim_trial(self, action: ClaimTrial) -> None:
-        trial = new_trial(self._seen, action.number, role=action.role, parameters=action.parameters, now=self._parts.clock())
-        await self._claim(trial, {})
+        await self._claim(self._new_trial(action.number, action.role, action.parameters), {})
 
     async def _ask_trial(self, action: AskTrial) -> bool:
-        try:
-            with metrics.ASK.labels(self.choice.sampler).time():
-                answer = await self._parts.searcher.ask(self._problem, tuple(self._memory.trials), action.number)
-        except SearchFailed as error:
-            self._pause_search(error)
+        answer = await self._asking.ask(self._problem, tuple(self._memory.trials), action.number)
+        if answer is None:
             return False
-        self._search_pauses, self.trouble = backoffs(), ""
         if isinstance(answer, Exhausted):
             await asyncio.to_thread(self._parts.ledger.mark_exhausted)
             self._memory.exhausted = True
             return False
-        trial = new_trial(self._seen, action.number, role=Role.SEARCH, parameters=answer.parameters, now=self._parts.clock())
+        trial = self._new_trial(action.number, Role.SEARCH, answer.parameters)
         await self._claim(replace(trial, sampler_state=answer.sampler_state), self._how_asked())
         return True
 
-    def _pause_search(self, error: SearchFailed) -> None:
-        """Ask again later; meanwhile what runs is looked after."""
-        pause = next(self._search_pauses)
-        self._ask_again_at = self._parts.clock() + pause
-        self.trouble = f"the search gave no answer: {error}"
-        _log.warning("%s: %s; asking again in %.0f s", self.name, self.trouble, pause)
+    def _new_trial(self, number: int, role: Role, parameters: Parameters) -> Trial:
+        return new_trial(self._round.seen, number, role=role, parameters=parameters, now=self._parts.clock())
 
     def _how_asked(self) -> Mapping[str, Any]:
         """What replaying this ask needs to be told, besides the order of the log."""
@@ -228,15 +234,17 @@ class StudyController:
         self._memory.trials.append(trial)
 
     async def _claim_attempt(self, action: ClaimAttempt) -> None:
-        attempt = new_attempt(self._seen, action.attempt, self._parts.clock())
+        attempt = new_attempt(self._round.seen, action.attempt, self._parts.clock())
         await asyncio.to_thread(self._parts.ledger.claim_attempt, action.trial, attempt)
         self._memory.put(action.trial, attempt)
 
     async def _start_attempt(self, action: StartAttempt) -> None:
-        await self._parts.runtime.start(self._launch(self._memory.trials[action.trial], action.attempt))
-        now = self._parts.clock()
-        await asyncio.to_thread(self._parts.ledger.mark_started, action.trial, action.attempt, now)
-        self._memory.change(action.trial, action.attempt, started_at=now)
+        launch = self._launch(self._memory.trials[action.trial], action.attempt)
+        self._round.calls.begin(action.trial, partial(self._start, launch, self._round.started))
+
+    async def _start(self, launch: Launch, started: list[tuple[AttemptKey, float]]) -> None:
+        await self._parts.runtime.start(launch)
+        started.append((launch.key, self._parts.clock()))
 
     async def _stop_attempt(self, action: StopAttempt) -> None:
         if self._memory.trials[action.trial].attempts[action.attempt].stop_reason is None:
@@ -244,15 +252,15 @@ class StudyController:
             # Another reason may stand there, of a write whose answer was lost.
             self._doubtful = self._doubtful or not recorded
             self._memory.change(action.trial, action.attempt, stop_reason=action.reason)
-        await self._parts.runtime.stop(AttemptKey(action.trial, action.attempt))
+        self._round.calls.begin(action.trial, partial(self._parts.runtime.stop, AttemptKey(action.trial, action.attempt)))
 
     async def _conclude_attempt(self, action: ConcludeAttempt) -> bool:
         # The database drops reports of a trial that is told.
         await self._parts.write_reports()
         async with self._results:
-            trial = self.facts().trial(action.trial)
+            trial = self._memory.trials[action.trial]
             attempt = trial.attempts[action.attempt]
-            if attempt.posted is not self._seen.trial(action.trial).attempts[action.attempt].posted:
+            if attempt.posted is not self._round.seen.trial(action.trial).attempts[action.attempt].posted:
                 return False  # its result came in between, and decides otherwise
             seconds = _SECONDS_PER_HOUR * summary.attempt_hours(replace(attempt, ended=action.ended), action.ended.at)
             with metrics.TELL.time():
@@ -276,7 +284,7 @@ class StudyController:
         await asyncio.to_thread(self._parts.ledger.tell, action.trial, action.tell, now)
         trial = self._memory.trials[action.trial] = told(self._memory.trials[action.trial], action.tell, now)
         self._count_trial(trial.role, action.tell)
-        await self._parts.runtime.release(AttemptKey(trial.number, trial.last.number), final=True)
+        self._release(AttemptKey(trial.number, trial.last.number))
 
     def _count(self, role: Role, outcome: Outcome, gpu_seconds: float) -> None:
         metrics.ATTEMPTS.labels(self._namespace, role, outcome).inc()
@@ -286,8 +294,14 @@ class StudyController:
         metrics.TRIALS.labels(self._namespace, role, tell.state, tell.reason).inc()
 
     async def _release_attempt(self, action: ReleaseAttempt) -> None:
-        key = AttemptKey(action.trial, action.attempt)
-        await self._parts.runtime.release(key, final=self._memory.trials[action.trial].finished)
+        # A round that ended early may not have come to write down how it ended.
+        if self._memory.trials[action.trial].attempts[action.attempt].ended is not None:
+            self._release(AttemptKey(action.trial, action.attempt))
+
+    def _release(self, key: AttemptKey) -> None:
+        """Nothing depends on what is only tidied up: trials go on, and it is tried again."""
+        release = partial(self._parts.runtime.release, key, final=self._memory.trials[key.trial].finished)
+        self._round.calls.begin(key.trial, release, tidies=True)
 
     async def _decide_end(self, action: DecideEnd) -> None:
         await asyncio.to_thread(self._parts.ledger.decide_end, action.verdict)
@@ -308,11 +322,6 @@ class StudyController:
         """What the first attempt would be told, as far as there are defaults: to ask a runtime whether it would run."""
         values, _ = at_defaults(self.spec.parameters)
         return self._launch(new_trial(self.facts(), 0, role=Role.BASELINE, parameters=values, now=self._parts.clock()), 0)
-
-    @property
-    def ask_again_at(self) -> float | None:
-        """Until when decisions leave out the search, after it gave no answer; None when they do not."""
-        return None if self._asking else self._ask_again_at
 
     async def reload(self) -> None:
         """Read everything again: after an outage, nobody knows whether the last write was done.
@@ -389,6 +398,15 @@ class StudyController:
         DecideEnd: _decide_end,
         ExpireStudy: _expire,
     }
+
+
+def bounded(actions: Iterable[Action], *, claims: int = CLAIMS_AT_ONCE) -> Iterator[Action]:
+    """The actions without the claims that are too many for one round, and without what follows on these."""
+    left = claims
+    for action in actions:
+        left -= isinstance(action, ClaimTrial | AskTrial | ClaimAttempt)
+        if left >= 0 or isinstance(action, ReleaseAttempt):
+            yield action
 
 
 def _held_after(facts: StudyFacts, actions: Sequence[Action]) -> int:

@@ -28,8 +28,6 @@ Policy = Callable[[StudyFacts, float], Iterable[Action]]
 POLICIES: Final[tuple[Policy, ...]] = (
     # What has happened is written down first: an ended attempt, and with it perhaps its trial.
     conclude.policy,
-    # What is written down need not be kept by the runtime any more.
-    release.policy,
     # Is it over? Target, budget, failures, nothing left to try. The verdict is recorded once and stays.
     verdict.policy,
     # After the verdict, or while suspended, what runs is stopped and what waits is told.
@@ -48,6 +46,8 @@ POLICIES: Final[tuple[Policy, ...]] = (
     baseline.policy,
     # Free slots are filled with search trials, exactly as many as the budget says.
     search.policy,
+    # What is written down need not be kept by the runtime any more. This is in nobody's way, and gets out of everybody's.
+    release.policy,
     # A finished study goes when its time to live is over.
     expiry.policy,
 )
