@@ -82,10 +82,10 @@ class Courier:
             if len(self._points) == 1:  # otherwise the thread knows already that there is something to send
                 self.changed.notify_all()
 
-    def result(self, body: bytes) -> None:
-        """Post the result after all reports; wait until it is taken, but no longer than `Pace.result`."""
+    def result(self, body: bytes) -> bool:
+        """Post the result after all reports; wait until it is taken, but no longer than `Pace.result`. Whether it was."""
         if not self._thread.is_alive():  # closed, superseded, or in a forked child
-            return
+            return False
         with self.changed:
             self._result = body
             self._hurry()
@@ -94,6 +94,7 @@ class Courier:
             self._gave_up = not taken
         if not taken:
             self._warn(f"the gateway did not take the result within {self._pace.result:g} s; the result file has it")
+        return taken
 
     def close(self) -> None:
         """Send what is left, waiting no longer than `Pace.farewell`, and end the thread."""

@@ -12,7 +12,7 @@ from typing import Final, NoReturn, Self, TypeVar, overload
 
 from tuning_client import _environment, _result
 from tuning_client._console import show, warn
-from tuning_client._courier import Courier, Pace
+from tuning_client._courier import SUPERSEDED, Courier, Pace
 from tuning_client._diagnosis import Diagnosis
 from tuning_client._environment import Environment, ParameterValue
 from tuning_client._errors import CONFIGURATION_EXIT_CODE, INTERRUPTED_EXIT_CODE, ConfigurationError, Pruned
@@ -57,6 +57,11 @@ class Trial:
             self._interruption.install()
         # For scripts without a `with` block.
         atexit.register(self.close)
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether there is no study around it."""
+        return self._environment.by_hand
 
     @property
     def parameters(self) -> Mapping[str, ParameterValue]:
@@ -160,7 +165,7 @@ class Trial:
         diagnoses: Sequence[Diagnosis] = (),
         notes: Mapping[str, str] | None = None,
         **metrics: float,
-    ) -> None:
+    ) -> bool:
         """Give the trial's result, once, at the end. It must contain the objective's metric; `value` alone stands for it.
 
         Written into the result file, then posted to the gateway, for which it waits a few seconds at most.
@@ -170,6 +175,10 @@ class Trial:
             diagnoses: what was wrong with the training, the most telling first; the first 16 are kept.
             notes: texts to be found in the result file, by name; ``message`` is a sentence for people.
             metrics: by name.
+
+        Returns:
+            Whether it is in safe hands: in the result file or with the gateway; by hand, always. Only then may a
+            checkpoint be deleted. An attempt that is no longer the newest never may.
 
         Raises:
             ConfigurationError: a value is not a number, or a name is taken: by a metric, or by ``pruned``, ``diagnoses``
@@ -182,7 +191,7 @@ class Trial:
                 show(f"{diagnosis.name}: {diagnosis.sentence}")
         if self.metric not in values:
             self._explain_metric("result", values)
-        self._deliver(values, diagnoses=diagnoses, notes=texts)
+        return self._deliver(values, diagnoses=diagnoses, notes=texts)
 
     @property
     def stop_reason(self) -> str | None:
@@ -250,18 +259,21 @@ class Trial:
         diagnoses: Sequence[Diagnosis] = (),
         notes: Mapping[str, str] | None = None,
         pruned: bool = False,
-    ) -> None:
+    ) -> bool:
         self._has_result = True
+        kept = self.by_hand
         body, left_out = _result.encode(values, objective=self.metric, diagnoses=diagnoses, notes=notes, pruned=pruned)
         if left_out:
             warn(f"the result leaves out {', '.join(left_out)}: {_result.BOUNDS}; give less, or shorter names")
         if self._environment.result_file:
             try:
                 _result.write(self._environment.result_file, body)
+                kept = True
             except OSError as error:
                 warn(f"the result file {self._environment.result_file} cannot be written: {error.strerror or error}")
         if self._courier:
-            self._courier.result(body)
+            kept = self._courier.result(body) or kept
+        return kept and self.stop_reason != SUPERSEDED
 
     def _named(self, value: float | None, metrics: Mapping[str, float]) -> dict[str, float]:
         return _result.numbers(metrics if value is None else {self.metric: value, **metrics})

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.client.conftest import QUICK, MakeTrial
-from tests.unit.client.scripted_gateway import PATIENCE, Reply, Request, ScriptedGateway
+from tests.unit.client.scripted_gateway import PATIENCE, Reply, ScriptedGateway
 
 from tuning_client import ConfigurationError, Diagnosis, Pruned
 from tuning_client._result import LONGEST_SENTENCE, MOST_DIAGNOSES, RESERVED, RESULT_LIMIT, encode
@@ -265,3 +265,22 @@ def test_a_nan_objective_survives_leaving_pruned(make_trial: MakeTrial, result_f
         trial.report(0, math.nan)
         raise Pruned
     assert json.loads(result_file.read_text()) == {"pruned": True, "val_accuracy": "nan"}
+
+
+def test_a_result_in_its_file_is_in_safe_hands(make_trial: MakeTrial) -> None:
+    assert make_trial(TUNING_ENDPOINT="").result(val_accuracy=0.5) is True
+
+
+def test_a_result_that_the_gateway_took_is_in_safe_hands_without_a_file(make_trial: MakeTrial) -> None:
+    assert make_trial(TUNING_RESULT_FILE="").result(val_accuracy=0.5) is True
+
+
+def test_a_result_that_nobody_took_is_not_in_safe_hands(make_trial: MakeTrial, tmp_path: Path) -> None:
+    assert make_trial(TUNING_ENDPOINT="", TUNING_RESULT_FILE=str(tmp_path)).result(val_accuracy=0.5) is False
+
+
+def test_the_result_of_an_attempt_that_a_newer_one_replaced_frees_no_checkpoint(
+    make_trial: MakeTrial, gateway: ScriptedGateway
+) -> None:
+    gateway.answer = lambda _: Reply(status=410, body=b'{"error": "attempt 2 runs"}')
+    assert make_trial().result(val_accuracy=0.5) is False
