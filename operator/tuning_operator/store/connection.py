@@ -1,9 +1,14 @@
-"""Connections to PostgreSQL and SQLite: one pool per process, two kinds of transaction, typed errors."""
+"""Connections to PostgreSQL and SQLite: one pool per process, two kinds of transaction, typed errors.
+
+The drivers are left in autocommit mode and we say BEGIN ourselves: it names the kind of the transaction, and it finds out
+whether a connection has died in the pool before anything was done on it. Asking each one first would be a round trip more.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +41,24 @@ _SQLITE_BUSY_SECONDS: Final = "30"
 # A process frozen in mid-transaction must not hold a study for ever: the server ends its session; whoever waits is told so.
 _POSTGRES_SETTINGS: Final = "SET idle_in_transaction_session_timeout = '60s'; SET lock_timeout = '30s'"
 
-_READING: Final = "tuning_reading"
+_BEGIN: Final = "tuning_begin"  # an option of SQLAlchemy's engines: how its transactions begin
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Begin:
+    """How the two kinds of transaction begin."""
+
+    reading: str
+    writing: str
+
+
+# What a reader sees does not change between its queries. A writer sees what was committed before each of its statements:
+# after it has waited for a lock, what the one before it has done.
+_POSTGRES_BEGIN: Final = _Begin(
+    reading="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", writing="BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+)
+# Taking the write lock at once makes read-then-write transactions serial instead of failing at their first write.
+_SQLITE_BEGIN: Final = _Begin(reading="BEGIN", writing="BEGIN IMMEDIATE")
 
 
 def database_url(text: str) -> sa.URL:
@@ -78,20 +100,20 @@ class Connections:
         # Its options may hold a password too.
         self.shown = url.set(query={}).render_as_string(hide_password=True)
         self._engine = _sqlite_engine(url) if is_sqlite(url) else _postgres_engine(url)
-        # What a reader sees does not change between its queries.
-        snapshot: dict[str, Any] = {} if is_sqlite(url) else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        self._reader = self._engine.execution_options(**{_READING: True}, **snapshot)
+        begin = _SQLITE_BEGIN if is_sqlite(url) else _POSTGRES_BEGIN
+        self._reader = self._engine.execution_options(**{_BEGIN: begin.reading})
+        self._writer = self._engine.execution_options(**{_BEGIN: begin.writing})
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A read-only transaction on one snapshot."""
-        with DATABASE.labels("read").time(), self.translated("read"), self._reader.begin() as connection:
+        with DATABASE.labels("read").time(), self.translated("read"), _transaction(self._reader) as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction, committed at the end of the block, rolled back by an exception."""
-        with DATABASE.labels("write").time(), self.translated("write"), self._engine.begin() as connection:
+        with DATABASE.labels("write").time(), self.translated("write"), _transaction(self._writer) as connection:
             yield connection
 
     def dispose(self) -> None:
@@ -122,14 +144,37 @@ def _sentence(error: SQLAlchemyError) -> str:
     return " ".join(str(cause).split())
 
 
+@contextmanager
+def _transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
+    try:
+        connection = _begun(engine)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        # It had died in the pool. SQLAlchemy now replaces all that are as old, and nothing has been done yet.
+        connection = _begun(engine)
+    with connection:
+        yield connection
+        connection.commit()
+
+
+def _begun(engine: sa.Engine) -> sa.Connection:
+    connection = engine.connect()
+    try:
+        connection.begin()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _postgres_engine(url: sa.URL) -> sa.Engine:
     arguments = {name: value for name, value in _POSTGRES_CONNECTION.items() if name not in url.query}
-    engine = sa.create_engine(url, pool_pre_ping=True, pool_size=_POOL_SIZE, max_overflow=0, connect_args=arguments)
+    engine = _engine(url, connect_args=arguments)
 
     @event.listens_for(engine, "connect")
     def limit(connection: Any, _record: Any) -> None:
         connection.execute(_POSTGRES_SETTINGS)
-        connection.commit()
 
     return engine
 
@@ -137,20 +182,23 @@ def _postgres_engine(url: sa.URL) -> sa.Engine:
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
     if "timeout" not in url.query:
         url = url.update_query_dict({"timeout": _SQLITE_BUSY_SECONDS})
-    engine = sa.create_engine(url, pool_pre_ping=True, pool_size=_POOL_SIZE, max_overflow=0)
+    engine = _engine(url)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
-        # Python's driver begins transactions late and not around DDL; we say BEGIN ourselves.
-        connection.isolation_level = None
         connection.execute("PRAGMA foreign_keys = ON")
         # In WAL mode (a property of the file, set when its tables are made) a commit survives the process, not a power cut
         # in the last moment; FULL survives both.
         connection.execute("PRAGMA synchronous = FULL")
 
+    return engine
+
+
+def _engine(url: sa.URL, **arguments: Any) -> sa.Engine:
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", pool_size=_POOL_SIZE, max_overflow=0, **arguments)
+
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        # Taking the write lock at once makes read-then-write transactions serial instead of failing at their first write.
-        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(_READING) else "BEGIN IMMEDIATE")
+        connection.exec_driver_sql(connection.get_execution_options()[_BEGIN])
 
     return engine

@@ -141,7 +141,7 @@ def _take_over(connection: sa.Connection, identity: StudyIdentity) -> tuple[int,
 def _create(connection: sa.Connection, identity: StudyIdentity, *, spec_json: str, direction: str, now: float) -> None:
     study_id = optuna_sql.ensure_study(connection, identity.study_name, direction)
     row = {**vars(identity), "study_id": study_id, "fence": 0, "began_at": now, "spec_json": spec_json, "exhausted": False}
-    connection.execute(optuna_sql.insert_ignoring(connection, studies).values(row))
+    connection.execute(optuna_sql.insert_ignoring(connection.dialect.name, studies).values(row))
 
 
 def _summary(row: AnyRow) -> StudySummary:

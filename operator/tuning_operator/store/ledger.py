@@ -20,7 +20,7 @@ from tuning_operator.store.errors import ConflictError, FencedError, ForeignWrit
 from tuning_operator.store.loader import load_study, read_events
 from tuning_operator.store.records import Event, EventKind, ReportedPoint, StoredStudy
 from tuning_operator.store.rows import AnyRow
-from tuning_operator.store.tables import attempts, studies
+from tuning_operator.store.tables import studies
 
 _NO_DETAIL: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -61,8 +61,8 @@ class Ledger:
 
     def save_spec(self, spec_json: str) -> None:
         """Replace the canonical copy of the spec."""
-        with self._transaction() as connection:
-            self._update_study(connection, spec_json=spec_json)
+        with self._transaction() as (connection, _):
+            rows.update_study(connection, self._study_id, {"spec_json": spec_json})
 
     def save_choice(self, choice: SamplerChoice) -> None:
         """Record the sampler in use. From the first trial on it stands.
@@ -70,11 +70,12 @@ class Ledger:
         Raises:
             ConflictError: another one is recorded.
         """
-        with self._transaction() as connection:
-            if rows.newest_trial(connection, self._study_id) is None:
-                self._update_study(connection, choice_json=codec.choice_to_json(choice))
-                return
-        self._record_once(studies.c.choice_json, codec.choice_to_json(choice))
+        text = codec.choice_to_json(choice)
+        with self._transaction() as (connection, study):
+            if study.choice_json is None or rows.newest_trial(connection, self._study_id) is None:
+                rows.update_study(connection, self._study_id, {"choice_json": text})
+            else:
+                self._refuse_another("choice", study.choice_json, text)
 
     def decide_end(self, verdict: Verdict) -> None:
         """Record the verdict, once. From now on no trial and no attempt can be claimed.
@@ -82,12 +83,17 @@ class Ledger:
         Raises:
             ConflictError: another one is recorded.
         """
-        self._record_once(studies.c.verdict_json, codec.verdict_to_json(verdict))
+        text = codec.verdict_to_json(verdict)
+        with self._transaction() as (connection, study):
+            if study.verdict_json is None:
+                rows.update_study(connection, self._study_id, {"verdict_json": text})
+            else:
+                self._refuse_another("verdict", study.verdict_json, text)
 
     def mark_exhausted(self) -> None:
         """Record that the sampler has no further configuration."""
-        with self._transaction() as connection:
-            self._update_study(connection, exhausted=True)
+        with self._transaction() as (connection, _):
+            rows.update_study(connection, self._study_id, {"exhausted": True})
 
     # Trials
 
@@ -109,14 +115,14 @@ class Ledger:
             raise ValueError(f"trial {trial.number} cannot be claimed: {problem}")
         params = _params(trial, space)
         digest = codec.claim_digest(trial, {param.name: param.distribution for param in params})
-        with self._transaction() as connection:
+        with self._transaction() as (connection, study):
             newest = rows.newest_trial(connection, self._study_id)
             expected = newest.number + 1 if newest else 0
             if trial.number < expected and self._trial(connection, trial.number).claim_digest == digest:
                 return
             if trial.number != expected:
                 raise ConflictError(f"trial {trial.number} of {self.study_name} cannot be claimed: the next number is {expected}")
-            self._refuse_after_verdict(connection, f"trial {trial.number}")
+            self._refuse_after_verdict(study, f"trial {trial.number}")
             trial_id = optuna_sql.insert_running_trial(
                 connection,
                 study_id=self._study_id,
@@ -145,18 +151,19 @@ class Ledger:
             ConflictError: the trial is unknown, still has an open attempt, or is finished otherwise.
         """
         _check(tell)
-        with self._transaction() as connection:
+        with self._transaction() as (connection, _):
             row = self._trial(connection, trial)
             last = rows.last_attempt(connection, row.trial_id)
             if last.ended_json is None:
                 raise ConflictError(f"trial {trial} of {self.study_name} cannot be told: its attempt {last.number} has not ended")
-            self._finish(connection, row, tell, at=at, metrics=codec.ended_from_json(last.ended_json).metrics)
+            metrics = codec.ended_from_json(last.ended_json).metrics
+            self._finish(connection, row.trial_id, trial, tell, at=at, metrics=metrics)
 
     def report(self, points: Sequence[ReportedPoint]) -> None:
         """Write intermediate values, first value of a (trial, step) wins. Those of finished or unknown trials are dropped."""
         if not points:
             return
-        with self._transaction() as connection:
+        with self._transaction() as (connection, _):
             ids = rows.unfinished_trial_ids(connection, self._study_id, {point.trial for point in points})
             known = [(ids[point.trial], point.step, point.value) for point in points if point.trial in ids]
             if known:
@@ -171,7 +178,7 @@ class Ledger:
             ConflictError: the trial is unknown or finished, the study has ended, or the number is not the next one after
                 an ended attempt, and this is no repetition of its own claim.
         """
-        with self._transaction() as connection:
+        with self._transaction() as (connection, study):
             row = self._trial(connection, trial)
             what = f"attempt {attempt.number} of trial {trial}"
             known = rows.find_attempt(connection, row.trial_id, attempt.number)
@@ -183,23 +190,23 @@ class Ledger:
                 raise ConflictError(
                     f"{what} of {self.study_name} cannot be claimed: the trial is {state} after attempt {last.number}"
                 )
-            self._refuse_after_verdict(connection, what)
+            self._refuse_after_verdict(study, what)
             rows.insert_attempt(connection, row.trial_id, attempt)
 
     def mark_started(self, trial: int, attempt: int, at: float) -> bool:
         """Record when the runtime accepted it; the first time wins. Returns whether this time is the recorded one."""
-        return self._record_of_attempt(trial, attempt, attempts.c.started_at, at)
+        return self._record_of_attempt(trial, attempt, "started_at", at)
 
     def request_stop(self, trial: int, attempt: int, reason: StopReason) -> bool:
         """Record why it is to stop; the first reason wins. Returns whether this reason is the recorded one."""
-        return self._record_of_attempt(trial, attempt, attempts.c.stop_reason, reason.value)
+        return self._record_of_attempt(trial, attempt, "stop_reason", reason.value)
 
     def post_result(self, trial: int, attempt: int, metrics: Mapping[str, float], *, pruned: bool) -> bool:
         """Record the result that the attempt sent; the first one wins, and none is taken once the attempt is concluded.
 
         Returns whether this result is the recorded one, so that a repeated post is accepted like the first.
         """
-        return self._record_of_attempt(trial, attempt, attempts.c.posted_json, codec.posted_to_json(metrics, pruned=pruned))
+        return self._record_of_attempt(trial, attempt, "posted_json", codec.posted_to_json(metrics, pruned=pruned))
 
     def conclude(self, trial: int, attempt: int, ended: Ended, *, last_step: int, gpu_seconds: float, tell: Tell | None) -> None:
         """Record how an attempt ended and, with `tell`, that its trial is finished then, with the attempt's metrics.
@@ -212,29 +219,23 @@ class Ledger:
         if tell is not None:
             _check(tell)
         end = {"ended_json": codec.ended_to_json(ended), "last_step": last_step, "gpu_seconds": gpu_seconds}
-        with self._transaction() as connection:
-            row = self._trial(connection, trial)
-            known = self._attempt(connection, row, attempt)
-            if known.ended_json is None:
-                rows.update_attempt(connection, row.trial_id, attempt, end)
-            elif end != {column: getattr(known, column) for column in end}:
-                raise ConflictError(f"attempt {attempt} of trial {trial} of {self.study_name} is concluded otherwise already")
+        with self._transaction() as (connection, _):
+            trial_id = rows.record(connection, self._study_id, trial, attempt, first="ended_json", values=end)
+            if trial_id is None:
+                trial_id = self._concluded_before(connection, trial, attempt, end, told=tell is not None)
             if tell is not None:
-                if rows.last_attempt(connection, row.trial_id).number != attempt:
-                    raise ConflictError(
-                        f"trial {trial} of {self.study_name} cannot be told with attempt {attempt}: it has a newer one"
-                    )
-                self._finish(connection, row, tell, at=ended.at, metrics=ended.metrics)
+                self._finish(connection, trial_id, trial, tell, at=ended.at, metrics=ended.metrics)
 
     # Parts of transactions
 
     @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
+    def _transaction(self) -> Iterator[tuple[sa.Connection, AnyRow]]:
         """A write. Its first statement locks the study's row, so a study's writes are serial and a former owner's are none."""
         with self._connections.writing() as connection:
-            if connection.execute(sa.update(studies).where(self._owned).values(fence=self.fence)).rowcount != 1:
+            study = rows.lock_study(connection, self._study_id, self.fence)
+            if study is None:
                 raise self._fenced()
-            yield connection
+            yield connection, study
 
     @property
     def _owned(self) -> sa.ColumnElement[bool]:
@@ -245,20 +246,12 @@ class Ledger:
             f"study {self.study_name} has been taken over by another owner, or deleted: this one was its number {self.fence}"
         )
 
-    def _update_study(self, connection: sa.Connection, **values: object) -> None:
-        connection.execute(sa.update(studies).where(studies.c.study_id == self._study_id).values(**values))
+    def _refuse_another(self, what: str, stored: str, text: str) -> None:
+        if stored != text:
+            raise ConflictError(f"study {self.study_name} has another {what} already: {stored}")
 
-    def _record_once(self, column: sa.Column[Any], text: str) -> None:
-        with self._transaction() as connection:
-            stored = connection.execute(sa.select(column).where(studies.c.study_id == self._study_id)).scalar_one()
-            if stored is None:
-                self._update_study(connection, **{column.name: text})
-            elif stored != text:
-                raise ConflictError(f"study {self.study_name} has another {column.name.removesuffix('_json')} already: {stored}")
-
-    def _refuse_after_verdict(self, connection: sa.Connection, what: str) -> None:
-        query = sa.select(studies.c.verdict_json).where(studies.c.study_id == self._study_id)
-        if connection.execute(query).scalar_one() is not None:
+    def _refuse_after_verdict(self, study: AnyRow, what: str) -> None:
+        if study.verdict_json is not None:
             raise ConflictError(f"{what} of {self.study_name} cannot be claimed: the study has ended")
 
     def _trial(self, connection: sa.Connection, number: int) -> AnyRow:
@@ -267,33 +260,43 @@ class Ledger:
             raise ConflictError(f"study {self.study_name} has no trial {number}")
         return row
 
-    def _attempt(self, connection: sa.Connection, trial: AnyRow, number: int) -> AnyRow:
-        row = rows.find_attempt(connection, trial.trial_id, number)
+    def _attempt(self, connection: sa.Connection, trial: int, attempt: int) -> AnyRow:
+        row = rows.find_attempt(connection, self._trial(connection, trial).trial_id, attempt)
         if row is None:
-            raise ConflictError(f"trial {trial.number} of {self.study_name} has no attempt {number}")
+            raise ConflictError(f"trial {trial} of {self.study_name} has no attempt {attempt}")
         return row
 
-    def _record_of_attempt(self, trial: int, attempt: int, column: sa.Column[Any], value: object) -> bool:
-        with self._transaction() as connection:
-            row = self._trial(connection, trial)
-            known = self._attempt(connection, row, attempt)
-            stored = getattr(known, column.name)
-            if stored is None and known.ended_json is None:
-                rows.update_attempt(connection, row.trial_id, attempt, {column.name: value})
+    def _record_of_attempt(self, trial: int, attempt: int, column: str, value: object) -> bool:
+        with self._transaction() as (connection, _):
+            if rows.record(connection, self._study_id, trial, attempt, first=column, values={column: value}) is not None:
                 return True
-            return bool(stored == value)
+            return bool(getattr(self._attempt(connection, trial, attempt), column) == value)
 
-    def _finish(self, connection: sa.Connection, row: AnyRow, tell: Tell, *, at: float, metrics: Mapping[str, float]) -> None:
+    def _concluded_before(
+        self, connection: sa.Connection, trial: int, attempt: int, end: Mapping[str, object], *, told: bool
+    ) -> int:
+        """Prove that an attempt that is concluded already is concluded like this. Returns the id of its trial."""
+        known = self._attempt(connection, trial, attempt)
+        if end != {column: getattr(known, column) for column in end}:
+            raise ConflictError(f"attempt {attempt} of trial {trial} of {self.study_name} is concluded otherwise already")
+        # Only an attempt that was concluded before can have a newer one.
+        if told and rows.last_attempt(connection, known.trial_id).number != attempt:
+            raise ConflictError(f"trial {trial} of {self.study_name} cannot be told with attempt {attempt}: it has a newer one")
+        return int(known.trial_id)
+
+    def _finish(
+        self, connection: sa.Connection, trial_id: int, number: int, tell: Tell, *, at: float, metrics: Mapping[str, float]
+    ) -> None:
         told = codec.told_to_json(tell, at)
-        if not optuna_sql.finish_trial(connection, row.trial_id, state=tell.state, value=tell.value, at=at):
-            stored = optuna_sql.read_trial(connection, row.trial_id)
-            if (stored.state, stored.value, row.told_json) != (tell.state, tell.value, told):
-                raise ConflictError(f"trial {row.number} of {self.study_name} is finished otherwise already: {stored.state}")
+        if not optuna_sql.finish_trial(connection, trial_id, state=tell.state, value=tell.value, at=at):
+            stored = optuna_sql.read_trial(connection, trial_id)
+            if (stored.state, stored.value, self._trial(connection, number).told_json) != (tell.state, tell.value, told):
+                raise ConflictError(f"trial {number} of {self.study_name} is finished otherwise already: {stored.state}")
             return
-        rows.mark_told(connection, row.trial_id, told)
-        optuna_sql.set_user_attributes(connection, row.trial_id, attributes.at_end(tell, metrics))
+        rows.mark_told(connection, trial_id, told)
+        optuna_sql.set_user_attributes(connection, trial_id, attributes.at_end(tell, metrics))
         detail = {"state": tell.state, "value": tell.value, "reason": tell.reason}
-        rows.append_event(connection, self._study_id, kind=EventKind.TELL, trial=row.number, at=at, detail=detail)
+        rows.append_event(connection, self._study_id, kind=EventKind.TELL, trial=number, at=at, detail=detail)
 
 
 def _params(trial: Trial, space: Sequence[Parameter]) -> list[optuna_sql.Param]:

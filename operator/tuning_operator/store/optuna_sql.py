@@ -19,6 +19,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
@@ -110,10 +111,17 @@ trial_system_attributes = sa.Table(
 )
 
 
-def insert_ignoring(connection: sa.Connection, table: sa.Table) -> Any:
+@cache
+def insert_ignoring(dialect: str, table: sa.Table) -> Any:
     """INSERT ... ON CONFLICT DO NOTHING, in the words of this database."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     return insert(table).on_conflict_do_nothing()
+
+
+@cache
+def _insert_many_ignoring(dialect: str, table: sa.Table) -> Any:
+    # RETURNING makes SQLAlchemy send one statement with many rows.
+    return insert_ignoring(dialect, table).returning(table.c.trial_id)
 
 
 # Studies
@@ -121,10 +129,10 @@ def insert_ignoring(connection: sa.Connection, table: sa.Table) -> Any:
 
 def ensure_study(connection: sa.Connection, study_name: str, direction: str) -> int:
     """The id of the study of that name, created when there is none. Its stored direction wins."""
-    connection.execute(insert_ignoring(connection, studies).values(study_name=study_name))
+    connection.execute(insert_ignoring(connection.dialect.name, studies).values(study_name=study_name))
     study_id = connection.execute(sa.select(studies.c.study_id).where(studies.c.study_name == study_name)).scalar_one()
     first = {"study_id": study_id, "objective": 0, "direction": direction.upper()}
-    connection.execute(insert_ignoring(connection, study_directions).values(**first))
+    connection.execute(insert_ignoring(connection.dialect.name, study_directions).values(**first))
     return int(study_id)
 
 
@@ -151,6 +159,22 @@ class Param:
     distribution: str
 
 
+# Statements are made once: building one costs as much as sending it.
+_INSERT_TRIAL: Final = sa.insert(trials).returning(trials.c.trial_id)
+_INSERT_PARAMS: Final = sa.insert(trial_params).returning(trial_params.c.param_id)
+_INSERT_VALUE: Final = sa.insert(trial_values)
+_FINISH_TRIAL: Final = sa.update(trials).where(trials.c.trial_id == sa.bindparam("of_trial_id"), trials.c.state == "RUNNING")
+_FOREIGN_NUMBERS: Final = (
+    sa.select(trials.c.number)
+    .where(
+        trials.c.study_id == sa.bindparam("of_study"),
+        trials.c.trial_id > sa.bindparam("previous"),
+        trials.c.trial_id != sa.bindparam("inserted"),
+    )
+    .order_by(trials.c.trial_id)
+)
+
+
 def insert_running_trial(
     connection: sa.Connection,
     *,
@@ -163,10 +187,10 @@ def insert_running_trial(
 ) -> int:
     """A whole trial in state RUNNING; user attributes as values, system attributes as JSON texts. Returns its id."""
     row = {"study_id": study_id, "number": number, "state": "RUNNING", "datetime_start": _utc(at)}
-    trial_id = int(connection.execute(sa.insert(trials).values(**row).returning(trials.c.trial_id)).scalar_one())
+    trial_id = int(connection.execute(_INSERT_TRIAL, row).scalar_one())
     if params:
         connection.execute(
-            sa.insert(trial_params),
+            _INSERT_PARAMS,
             [
                 {"trial_id": trial_id, "param_name": p.name, "param_value": p.stored, "distribution_json": p.distribution}
                 for p in params
@@ -182,27 +206,18 @@ def foreign_numbers(connection: sa.Connection, study_id: int, *, previous: int, 
 
     To be asked after inserting our own: that waits for another Optuna writer, which locks the study's row while it adds.
     """
-    query = (
-        sa.select(trials.c.number)
-        .where(trials.c.study_id == study_id, trials.c.trial_id > previous, trials.c.trial_id != inserted)
-        .order_by(trials.c.trial_id)
-    )
-    return [number if number is not None else -1 for number in connection.execute(query).scalars()]
+    which = {"of_study": study_id, "previous": previous, "inserted": inserted}
+    return [number if number is not None else -1 for number in connection.execute(_FOREIGN_NUMBERS, which).scalars()]
 
 
 def finish_trial(connection: sa.Connection, trial_id: int, *, state: TrialState, value: float | None, at: float) -> bool:
     """Tell Optuna the end of a trial; False when it is finished already, then nothing is written."""
-    finish = (
-        sa.update(trials)
-        .where(trials.c.trial_id == trial_id, trials.c.state == "RUNNING")
-        .values(state=state.name, datetime_complete=_utc(at))
-    )
-    if connection.execute(finish).rowcount != 1:
+    end = {"of_trial_id": trial_id, "state": state.name, "datetime_complete": _utc(at)}
+    if connection.execute(_FINISH_TRIAL, end).rowcount != 1:
         return False
     if value is not None:
         number, kind = _stored(value)
-        row = {"trial_id": trial_id, "objective": 0, "value": number, "value_type": kind}
-        connection.execute(sa.insert(trial_values).values(**row))
+        connection.execute(_INSERT_VALUE, {"trial_id": trial_id, "objective": 0, "value": number, "value_type": kind})
     return True
 
 
@@ -217,15 +232,13 @@ def insert_reports(connection: sa.Connection, points: Sequence[tuple[int, int, f
     for trial_id, step, value in points:
         number, kind = _stored(value)
         rows.append({"trial_id": trial_id, "step": step, "intermediate_value": number, "intermediate_value_type": kind})
-    # RETURNING makes SQLAlchemy send one statement with many rows.
-    statement = insert_ignoring(connection, trial_intermediate_values).returning(trial_intermediate_values.c.step)
-    connection.execute(statement, rows)
+    connection.execute(_insert_many_ignoring(connection.dialect.name, trial_intermediate_values), rows)
 
 
 def _insert_attributes(connection: sa.Connection, table: sa.Table, trial_id: int, texts: Mapping[str, str]) -> None:
     if texts:
         rows = [{"trial_id": trial_id, "key": key, "value_json": text} for key, text in texts.items()]
-        connection.execute(insert_ignoring(connection, table), rows)
+        connection.execute(_insert_many_ignoring(connection.dialect.name, table), rows)
 
 
 # Reading
