@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.client.conftest import QUICK, MakeTrial
-from tests.unit.client.scripted_gateway import PATIENCE, Reply, ScriptedGateway
+from tests.unit.client.scripted_gateway import PATIENCE, Reply, Request, ScriptedGateway
 
 from tuning_client import ConfigurationError, Diagnosis, Pruned
 from tuning_client._result import LONGEST_SENTENCE, MOST_DIAGNOSES, RESERVED, RESULT_LIMIT, encode
