@@ -1,0 +1,108 @@
+"""All that is learnt from training rows before a network sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tuning_client import ConfigurationError
+from tuning_trainer.data import targets
+from tuning_trainer.data.preparation import Preparation
+from tuning_trainer.data.problem import Problem
+from tuning_trainer.data.rows import Rows, Spread
+from tuning_trainer.data.sources import Source, open_source
+from tuning_trainer.data.targets import Target
+from tuning_trainer.settings import Settings
+
+WIDE_SPREAD: Final = 100.0
+"""Times that one feature may be larger than another before leaving them unscaled is warned of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What training rows alone decide.
+
+    Args:
+        problem: shape and answers of the rows. The number of features can differ from fold to fold: each category of a
+            fold's training rows is a feature.
+        preparation: from raw rows to inputs.
+        target_scale: mean and deviation by which a regression's targets are standardised; (0, 1) for classes.
+        class_weights: (classes,) float32 on the device, when they were asked for.
+        chance_loss: what the best constant answer costs on the training rows, as the loss function counts it with these
+            settings: with plain classes the entropy of their shares (nats), else the variance of the standardised target.
+        spread: largest and smallest feature of a table that is left unscaled.
+        warnings: sentences about the data that the result should repeat.
+    """
+
+    problem: Problem
+    preparation: Preparation
+    target_scale: tuple[float, float]
+    class_weights: Tensor | None
+    chance_loss: float
+    spread: Spread | None
+    warnings: tuple[str, ...]
+
+    def source(self, rows: Rows, settings: Settings, device: torch.device) -> Source:
+        """Rows, these or others, as inputs and targets for the loss."""
+        if self.problem.task == "classification":
+            answers = torch.from_numpy(rows.targets)
+        else:
+            mean, deviation = self.target_scale
+            answers = torch.from_numpy(((rows.targets - mean) / deviation).astype(np.float32))
+        prepared = rows.prepared(self.preparation, answers)
+        return open_source(prepared, device, loading=settings.loading, workers=settings.workers)
+
+
+def fit(rows: Rows, target: Target, settings: Settings, device: torch.device) -> Fitted:
+    """Everything that these training rows decide.
+
+    Raises:
+        ConfigurationError: weights of classes were asked for, and there are no classes.
+    """
+    preparation = rows.fit(settings.scaling)
+    problem = Problem(target.task, preparation.input_shape, target.outputs, target.class_names)
+    spread = rows.spread() if settings.scaling == "none" else None
+    warnings = _warnings(spread)
+    if target.task == "regression":
+        if settings.class_weights != "none":
+            raise ConfigurationError(
+                f"--class-weights: '{settings.class_weights}' needs classes, and the target holds numbers; give none"
+            )
+        mean, deviation = targets.standardisation(rows.targets.astype(np.float64))
+        chance_loss = float((rows.targets.std() / deviation) ** 2)
+        return Fitted(
+            problem=problem,
+            preparation=preparation,
+            target_scale=(mean, deviation),
+            class_weights=None,
+            chance_loss=chance_loss,
+            spread=spread,
+            warnings=warnings,
+        )
+    classes = rows.targets.astype(np.int64)
+    balanced = settings.class_weights == "balanced"
+    weights = targets.balanced_weights(classes, target.outputs) if balanced else np.ones(target.outputs)
+    return Fitted(
+        problem=problem,
+        preparation=preparation,
+        target_scale=(0.0, 1.0),
+        class_weights=torch.from_numpy(weights.astype(np.float32)).to(device) if balanced else None,
+        chance_loss=targets.constant_cost(classes, weights, smoothing=settings.label_smoothing),
+        spread=spread,
+        warnings=warnings,
+    )
+
+
+def _warnings(spread: Spread | None) -> tuple[str, ...]:
+    if spread is None or spread.ratio <= WIDE_SPREAD:
+        return ()
+    (largest, most), (smallest, least) = spread.largest, spread.smallest
+    sentence = (
+        f"--scaling: 'none' leaves features that differ {spread.ratio:.4g} times in scale: '{largest}' reaches {most:.4g}, "
+        f"'{smallest}' only {least:.4g}; --scaling=standard brings them to one"
+    )
+    return (sentence,)

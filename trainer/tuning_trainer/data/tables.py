@@ -1,0 +1,168 @@
+"""Tables in files: .csv, .parquet and .npz."""
+
+from __future__ import annotations
+
+import difflib
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tuning_client import ConfigurationError
+from tuning_trainer.data.columns import Kind, TableEncoder, kinds
+from tuning_trainer.data.preparation import Preparation
+from tuning_trainer.data.rows import TableRows
+from tuning_trainer.data.targets import Target
+from tuning_trainer.settings import Settings
+
+_FEATURE_ARRAYS: Final = ("X", "x", "features", "data")
+_TARGET_ARRAYS: Final = ("y", "Y", "target", "targets", "labels")
+_TABLE_DIMENSIONS: Final = 2
+
+
+def search_rows(path: Path, settings: Settings) -> tuple[TableRows, Target]:
+    """The rows of a table that a search may see, and what their target is.
+
+    Raises:
+        ConfigurationError: the file or one of its columns is wrong.
+    """
+    table = _read("--path", path, settings)
+    roles = _roles(settings)
+    for flag, names in roles.items():
+        for name in names:
+            _refuse_unknown(flag, name, table, path)
+    features = table.drop(columns=[name for names in roles.values() for name in names])
+    if features.columns.empty:
+        raise ConfigurationError(f"--path: {path.name} has no column beside the target to learn from; give a table that has one")
+    found = kinds(features)
+    table = _complete("--path", table, [*features.columns, settings.target], settings)
+    target = Target.recognised(settings.target, table[settings.target], settings.task)
+    return _rows("--path", table, found=found, target=target, settings=settings), target
+
+
+def test_rows(path: Path, settings: Settings, preparation: Preparation, target: Target) -> TableRows:
+    """The test rows of a table, of the same columns as those that were learnt from.
+
+    Raises:
+        ConfigurationError: a column is missing, or holds what could not be learnt.
+    """
+    assert isinstance(preparation.encoder, TableEncoder), "a table was learnt from"
+    found = {column.name: column.kind for column in preparation.encoder.columns}
+    table = _read("--test-path", path, settings)
+    for name in (*found, settings.target):
+        _refuse_unknown("--test-path", name, table, path)
+    table = _complete("--test-path", table, [*found, settings.target], settings)
+    return _rows("--test-path", table, found=found, target=target, settings=settings)
+
+
+def _roles(settings: Settings) -> Mapping[str, list[str]]:
+    """The columns that are no features, by the flag that names them."""
+    ignored = [name.strip() for name in settings.ignore.split(",") if name.strip()]
+    return {"--target": [settings.target], "--group": [settings.group] if settings.group else [], "--ignore": ignored}
+
+
+def _rows(flag: str, table: pd.DataFrame, *, found: Mapping[str, Kind], target: Target, settings: Settings) -> TableRows:
+    groups = None
+    if settings.group and settings.group in table:
+        if table[settings.group].isna().any():
+            raise ConfigurationError(
+                f"--group: '{settings.group}' has no value in {_where(table[settings.group].isna())}; fill it in"
+            )
+        groups = pd.factorize(table[settings.group])[0].astype(np.int64)
+    targets = target.encoded(flag, table[settings.target])
+    return TableRows(table[list(found)], found, targets, groups, impute=settings.missing == "impute")
+
+
+def _complete(flag: str, table: pd.DataFrame, names: list[str], settings: Settings) -> pd.DataFrame:
+    """The rows that have a finite value in these columns, or may lack one."""
+    for name in names:
+        column = table[name]
+        if pd.api.types.is_float_dtype(column) and np.isinf(column).any():
+            raise ConfigurationError(
+                f"{flag}: column '{name}' is infinite in {_where(np.isinf(column))}; replace it or remove the row"
+            )
+    if settings.missing == "drop":
+        kept = table.dropna(subset=names)
+        if kept.empty:
+            raise ConfigurationError(
+                f"--missing: 'drop' leaves no row of {len(table)}; give --missing=impute or fewer columns by --ignore"
+            )
+        return kept
+    if table[settings.target].isna().any():
+        raise ConfigurationError(
+            f"{flag}: the target '{settings.target}' has no value in {_where(table[settings.target].isna())}; "
+            "remove such rows or give --missing=drop"
+        )
+    for name in names if settings.missing == "refuse" else ():
+        if table[name].isna().any():
+            raise ConfigurationError(
+                f"{flag}: column '{name}' has no value in {_where(table[name].isna())}; "
+                "give --missing=impute or --missing=drop, or fill it in"
+            )
+    return table
+
+
+def _where(rows: pd.Series) -> str:
+    first = int(rows.to_numpy(bool).argmax()) + 1
+    count = int(rows.sum())
+    return f"row {first}" if count == 1 else f"{count} rows, the first of them row {first}"
+
+
+def _refuse_unknown(flag: str, name: str, table: pd.DataFrame, path: Path) -> None:
+    if name in table:
+        return
+    close = difflib.get_close_matches(name, table.columns, n=1)
+    remedy = f"did you mean '{close[0]}'?" if close else f"its columns are {_listed(list(table.columns))}"
+    raise ConfigurationError(f"{flag}: '{name}' is no column of {path.name}; {remedy}")
+
+
+def _listed(names: list[str], most: int = 10) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _read(flag: str, path: Path, settings: Settings) -> pd.DataFrame:
+    readers: Mapping[str, Callable[[], pd.DataFrame]] = {
+        ".csv": lambda: pd.read_csv(path, low_memory=False),
+        ".parquet": lambda: pd.read_parquet(path),
+        ".npz": lambda: _read_arrays(flag, path, settings),
+    }
+    if path.suffix not in readers or not path.is_file():
+        raise ConfigurationError(
+            f"{flag}: '{path}' is no {', '.join(readers)} file; give one, or --dataset=images for a folder of images"
+        )
+    try:
+        table = readers[path.suffix]()
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"{flag}: {path.name} cannot be read as {path.suffix} ({reason}); write it anew") from None
+    table.columns = table.columns.map(str)
+    twice = table.columns[table.columns.duplicated()]
+    if not twice.empty:
+        raise ConfigurationError(f"{flag}: column '{twice[0]}' occurs twice in {path.name}; rename one of them")
+    if table.empty:
+        raise ConfigurationError(f"{flag}: {path.name} has no rows; give a table that has some")
+    return table.reset_index(drop=True)
+
+
+def _read_arrays(flag: str, path: Path, settings: Settings) -> pd.DataFrame:
+    """A table of the columns x0, x1 ... and of all arrays that have one number per row."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays: dict[str, npt.NDArray[Any]] = dict(file)
+    features = next((arrays.pop(name) for name in _FEATURE_ARRAYS if name in arrays), None)
+    if features is None or features.ndim != _TABLE_DIMENSIONS:
+        found = ", ".join(arrays) if features is None else f"one of shape {features.shape}"
+        raise ConfigurationError(f"{flag}: {path.name} has no array X of (rows, features) but {found}; save it so")
+    others = {name: array for name, array in arrays.items() if array.shape == features.shape[:1]}
+    if settings.target not in others:
+        answers = next((name for name in _TARGET_ARRAYS if name in others), None)
+        if answers is None:
+            raise ConfigurationError(
+                f"--target: '{settings.target}' is no array of {path.name} with one value for each row of X; save it so, or as y"
+            )
+        others[settings.target] = others.pop(answers)
+    kept = {name: others[name] for names in _roles(settings).values() for name in names if name in others}
+    return pd.DataFrame(features, columns=[f"x{number}" for number in range(features.shape[1])]).assign(**kept)
