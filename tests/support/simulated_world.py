@@ -54,6 +54,7 @@ class SimulatedWorld:
     accepted_as: Phase = Phase.RUNNING  # what becomes of an attempt when the runtime accepts it
     refuses: StudyCause | None = None  # why the runtime takes no attempt; known from the first that it did not take
     starts: list[tuple[int, int]] = field(default_factory=list)  # (trial, attempt), as the runtime really started them
+    reported: int = 0  # how many intermediate values came
 
     def __post_init__(self) -> None:
         self.facts = StudyFacts(spec=self.spec, generation=1, began_at=self.now)
@@ -181,7 +182,9 @@ class SimulatedWorld:
     def report(self, number: int, step: int, value: float) -> None:
         """The trial reports an intermediate value."""
         trial = self.facts.trial(number)
-        self.facts = self.facts.with_trial(replace(trial, reports={**trial.reports, step: value}))
+        self.reported += 1
+        arrivals = {step: self.reported, **trial.arrivals}
+        self.facts = self.facts.with_trial(replace(trial, reports={**trial.reports, step: value}, arrivals=arrivals))
 
     def edit(self, spec: StudySpec, *, generation: int | None = None) -> None:
         """The user edits the spec."""

@@ -11,7 +11,7 @@ from tuning_operator.api.messages import shown
 from tuning_operator.api.study import StudySpec
 from tuning_operator.api.trial import pod_containers
 
-_FROZEN_SECTIONS: Final = ("objectives", "parameters", "search", "pruning", "baseline")
+_FROZEN_SECTIONS: Final = ("objectives", "parameters", "search", "pruning", "validation", "baseline")
 # What a container computes. Its resources, mounts and probes, and where its Pod runs, may change at any time.
 _FROZEN_IN_CONTAINERS: Final = ("image", "command", "args", "env", "envFrom")
 
@@ -19,8 +19,8 @@ _FROZEN_IN_CONTAINERS: Final = ("image", "command", "args", "env", "envFrom")
 def frozen_changes(old: StudySpec, new: StudySpec) -> tuple[str, ...]:
     """A sentence for each difference in what is frozen once the first result of a study is recorded.
 
-    Frozen are objectives, parameters, search, pruning and baseline, and of the Pod template the images, commands, arguments and
-    environments of all containers. Containers are compared by name. Values of environments are never quoted, since
+    Frozen are objectives, parameters, search, pruning, validation and baseline, and of the Pod template the images, commands,
+    arguments and environments of all containers. Containers are compared by name. Values of environments are never quoted, since
     people keep tokens there. Budget, retry, suspend, time limits, GPUs, resources and scheduling stay mutable.
     """
     return tuple(_sentence(*difference) for difference in _differences(_frozen(old), _frozen(new), "spec"))
@@ -36,7 +36,7 @@ def _frozen(spec: StudySpec) -> dict[str, Any]:
         name = str(container.get("name", place))
         frozen = {field: container[field] for field in _FROZEN_IN_CONTAINERS if container.get(field)}
         containers[kind].append({"name": name, **frozen})
-    return {section: document[section] for section in _FROZEN_SECTIONS} | {
+    return {section: document[section] for section in _FROZEN_SECTIONS if section in document} | {
         f"trial.template.spec.{kind}": sorted(listed, key=itemgetter("name")) for kind, listed in containers.items()
     }
 

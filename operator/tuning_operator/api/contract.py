@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from tuning_operator.api.parameters import Parameter, Parameters, ParameterValue
-from tuning_operator.api.study import METRIC_NAME_PATTERN, Objective
+from tuning_operator.api.parameters import Parameters, ParameterValue
+from tuning_operator.api.study import METRIC_NAME_PATTERN, StudySpec
 
 EXIT_INTERRUPTED: Final = 75
 """Stopped by a signal after a checkpoint: start me again (EX_TEMPFAIL of sysexits.h)."""
@@ -20,6 +20,9 @@ EXIT_CONFIGURATION: Final = 78
 
 RESULT_LIMIT: Final = 4096
 """Bytes of a result: what Kubernetes keeps of a termination message."""
+
+STEPS_PER_FOLD: Final = 1_000_000
+"""With cross-validation, step s of fold f is reported as step f times this plus s; folds and steps count from 0."""
 
 _PRUNED: Final = "pruned"
 _MESSAGE: Final = "message"
@@ -36,9 +39,8 @@ def environment(
     trial: int,
     role: str,
     parameters: Parameters,
-    space: Sequence[Parameter],
     seed: int,
-    objective: Objective,
+    spec: StudySpec,
 ) -> dict[str, str]:
     """What a trial is told about itself, wherever it runs.
 
@@ -47,9 +49,8 @@ def environment(
         trial: number of the trial within it.
         role: what the trial is for, such as ``baseline`` or ``search``.
         parameters: values of the active parameters.
-        space: all parameters of the study, active or not.
         seed: for every random number of the trial.
-        objective: what the trial is judged by.
+        spec: of the study: all its parameters, active or not, what a trial is judged by, and its folds.
 
     Returns:
         ``TUNING_PARAM_<NAME>`` for each parameter of the space, an inactive one at its default and absent when it
@@ -60,12 +61,13 @@ def environment(
         "TUNING_TRIAL": str(trial),
         "TUNING_ROLE": role,
         "TUNING_SEED": str(seed),
-        "TUNING_METRIC": objective.metric,
-        "TUNING_DIRECTION": objective.direction,
+        "TUNING_METRIC": spec.objective.metric,
+        "TUNING_DIRECTION": spec.objective.direction,
         "TUNING_PARAMETERS": json.dumps(dict(parameters)),
+        **({"TUNING_FOLDS": str(spec.validation.folds)} if spec.validation else {}),
         **{
             f"TUNING_PARAM_{parameter.name.upper()}": _written(value)
-            for parameter in space
+            for parameter in spec.parameters
             if (value := parameters.get(parameter.name, parameter.domain.default)) is not None
         },
     }

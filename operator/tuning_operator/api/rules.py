@@ -123,6 +123,12 @@ def grid_fits_the_budget(spec: StudySpec) -> Iterator[Problem]:
         )
 
 
+def folds_are_there(spec: StudySpec) -> Iterator[Problem]:
+    """What prunes by folds alone has nothing to go by without any."""
+    if spec.pruning.pruner == "folds" and spec.validation is None:
+        yield Problem("pruning.pruner", "folds needs folds to compare; set validation: {folds: 5}, or use another pruner")
+
+
 SPEC_RULES: Final[tuple[Rule[StudySpec], ...]] = (
     Rule(
         check=baseline_has_defaults,
@@ -141,6 +147,14 @@ SPEC_RULES: Final[tuple[Rule[StudySpec], ...]] = (
             rule="!has(self.budget.maxGpuHours) || self.trial.gpus > 0",
             message="maxGpuHours needs trial.gpus, which is 0; set trial.gpus, or use maxDuration",
             field="budget.maxGpuHours",
+        ),
+    ),
+    Rule(
+        check=folds_are_there,
+        cel=Cel(
+            rule="self.pruning.pruner != 'folds' || has(self.validation)",
+            message="folds needs folds to compare; set validation: {folds: 5}, or use another pruner",
+            field="pruning.pruner",
         ),
     ),
     Rule(

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from tuning_operator.api.base import ApiModel, Duration
 from tuning_operator.api.parameters import Parameter
+from tuning_operator.api.pruning import PrunerName, Pruning, Validation
 from tuning_operator.api.rules import SPACE_RULES, SPEC_RULES
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.trial import TrialTemplate, trainer_container
@@ -28,6 +29,7 @@ __all__ = [
     "StudySpec",
     "TrialTemplate",
     "TuningStudy",
+    "Validation",
     "trainer_container",
 ]
 
@@ -38,7 +40,6 @@ LABEL_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 Label = Annotated[str, Field(pattern=LABEL_PATTERN, max_length=63)]
 
 Direction = Literal["maximize", "minimize"]
-PrunerName = Literal["none", "median"]
 SamplerName = Literal["auto", "random", "grid", "qmc", "tpe", "gp", "cmaes"]
 
 
@@ -82,19 +83,6 @@ class Search(ApiModel):
         ge=2,
         le=100,
         description="With sampler grid: how many values of each float without a step, and of each int on a log scale.",
-    )
-
-
-class Pruning(ApiModel):
-    """When a trial is hopeless by what it reports, so that its time is better spent. Baseline runs are never pruned."""
-
-    pruner: PrunerName = Field(
-        default="none",
-        description="median stops a trial whose best report so far is behind the median of the completed ones by that step.",
-    )
-    startup_trials: int = Field(default=5, ge=1, le=1_000, description="Completed trials before the first one may be pruned.")
-    warmup_steps: int = Field(
-        default=0, ge=0, le=1_000_000, description="Steps that every trial may finish: slow starters need them."
     )
 
 
@@ -146,6 +134,9 @@ class StudySpec(ApiModel):
     )
     search: Search = Field(default=Search(), description="How the next parameters are chosen.")
     pruning: Pruning = Field(default_factory=Pruning, description="When a hopeless trial is stopped early.")
+    validation: Validation | None = Field(
+        default=None, description="Cross-validation: a trial is its folds. Without, a trial is one training."
+    )
     baseline: Baseline = Field(default=Baseline(), description="The defaults, run first: the figure to beat.")
     budget: Budget = Field(description="Bounds of the search.")
     retry: Retry = Field(default=Retry(), description="What happens to a trial that fails by itself.")

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from pydantic.alias_generators import to_camel
+
 from tuning_operator.api.problems import InconsistentError, Problem
 
 Value = TypeVar("Value")
@@ -21,7 +23,7 @@ class Cel:
     message: str
     """Sentence for the user; each ``%s`` stands for one of `quotes`."""
     quotes: tuple[str, ...] = ()
-    """Fields of `self` whose values the message quotes. They are present whenever the rule is broken."""
+    """Fields of `self`, as Python calls them, whose values the message quotes. They are present whenever the rule is broken."""
     field: str | None = None
     """Field of `self` that the message is attached to."""
 
@@ -29,7 +31,7 @@ class Cel:
         """One entry of ``x-kubernetes-validations``."""
         entry = {"rule": self.rule}
         if self.quotes:
-            values = ", ".join(f"self.{name}" for name in self.quotes)
+            values = ", ".join(f"self.{to_camel(name)}" for name in self.quotes)
             entry["messageExpression"] = f"{json.dumps(self.message)}.format([{values}])"
         else:
             entry["message"] = self.message

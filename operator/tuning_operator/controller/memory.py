@@ -16,6 +16,7 @@ class StudyMemory:
 
     def __init__(self, stored: StoredStudy) -> None:
         self.trials: list[Trial] = []
+        self._arrived = 0  # the place of the newest report in the order in which they came
         self.reload(stored)
 
     def reload(self, stored: StoredStudy) -> None:
@@ -23,9 +24,12 @@ class StudyMemory:
         self.began_at = stored.began_at
         self.verdict: Verdict | None = stored.verdict
         self.exhausted = stored.exhausted
-        kept = {trial.number: trial.reports for trial in self.trials}
+        kept = {trial.number: trial for trial in self.trials}
+        # What the database has yet to get came after all that it has.
+        newest = max((max(trial.arrivals.values(), default=0) for trial in stored.trials), default=0)
+        self._arrived += newest
         self.trials = [
-            trial if trial.finished else replace(trial, reports={**kept.get(trial.number, {}), **trial.reports})
+            _with_unwritten(trial, kept[trial.number], after=newest) if trial.number in kept and not trial.finished else trial
             for trial in stored.trials
         ]
 
@@ -58,5 +62,13 @@ class StudyMemory:
 
     def add_reports(self, trial: int, reports: Mapping[int, float]) -> None:
         """Add intermediate values of the objective by step; the first value of a step stays."""
-        known = self.trials[trial].reports
-        self.trials[trial] = replace(self.trials[trial], reports={**reports, **known})
+        known = self.trials[trial]
+        self._arrived += 1
+        arrivals = {**dict.fromkeys(reports, self._arrived), **known.arrivals}
+        self.trials[trial] = replace(known, reports={**reports, **known.reports}, arrivals=arrivals)
+
+
+def _with_unwritten(stored: Trial, kept: Trial, *, after: int) -> Trial:
+    """The stored trial with the reports that only memory has."""
+    came = {step: after + place for step, place in kept.arrivals.items()}
+    return replace(stored, reports={**kept.reports, **stored.reports}, arrivals={**came, **stored.arrivals})

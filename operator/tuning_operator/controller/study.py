@@ -380,9 +380,8 @@ class StudyController:
             trial=trial.number,
             role=trial.role,
             parameters=trial.parameters,
-            space=self.spec.parameters,
             seed=trial.seed,
-            objective=self.spec.objective,
+            spec=self.spec,
         )
         return Launch(key=AttemptKey(trial.number, attempt), environment=variables)
 

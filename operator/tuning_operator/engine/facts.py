@@ -172,6 +172,8 @@ class Trial:
     finished_at: float | None = None
     metrics: Mapping[str, float] = field(default_factory=_nothing)
     reports: Mapping[int, float] = field(default_factory=_nothing)  # step -> objective's value
+    # step -> place of its report among all of the study, in the order in which they came. Only the order means something.
+    arrivals: Mapping[int, int] = field(default_factory=_nothing, compare=False)
     sampler_state: Mapping[str, str] = field(default_factory=_nothing)  # opaque, JSON texts
 
     @property
@@ -189,12 +191,17 @@ class Trial:
         """Largest step reported so far, -1 before the first."""
         return max(self.reports, default=-1)
 
-    # The curve of its finite reports, computed once: a finished trial's never changes, and every pruning decision reads it.
+    # The curve of its reports, computed once: a finished trial's never changes, and every pruning decision reads it.
+
+    @cached_property
+    def steps(self) -> tuple[int, ...]:
+        """Steps with a report, ascending."""
+        return tuple(sorted(self.reports))
 
     @cached_property
     def finite_steps(self) -> tuple[int, ...]:
         """Steps with a finite report, ascending."""
-        return tuple(sorted(step for step, value in self.reports.items() if math.isfinite(value)))
+        return tuple(step for step in self.steps if math.isfinite(self.reports[step]))
 
     @cached_property
     def running_max(self) -> tuple[float, ...]:

@@ -28,6 +28,7 @@ class _Parts:
 
     params: Mapping[int, dict[str, ParameterValue]]
     reports: Mapping[int, dict[int, float]]
+    arrivals: Mapping[int, dict[int, int]]
     sampler_state: Mapping[int, dict[str, str]]
     attempts: Mapping[int, list[AnyRow]]
 
@@ -76,8 +77,10 @@ def _read_parts(connection: sa.Connection, study_id: int) -> _Parts:
     for trial_id, name, stored, distribution in optuna_sql.read_params(connection, study_id):
         params[trial_id][name] = reader(distribution)(stored)
     reports: dict[int, dict[int, float]] = defaultdict(dict)
-    for trial_id, step, value in optuna_sql.read_reports(connection, study_id):
+    arrivals: dict[int, dict[int, int]] = defaultdict(dict)
+    for trial_id, step, value, number in optuna_sql.read_reports(connection, study_id):
         reports[trial_id][step] = value
+        arrivals[trial_id][step] = number
     sampler_state: dict[int, dict[str, str]] = defaultdict(dict)
     for trial_id, key, text in optuna_sql.read_system_attributes(connection, study_id):
         sampler_state[trial_id][key] = text
@@ -90,7 +93,7 @@ def _read_parts(connection: sa.Connection, study_id: int) -> _Parts:
     )
     for row in connection.execute(query):
         attempts[row.trial_id].append(row)
-    return _Parts(params=params, reports=reports, sampler_state=sampler_state, attempts=attempts)
+    return _Parts(params=params, reports=reports, arrivals=arrivals, sampler_state=sampler_state, attempts=attempts)
 
 
 def _trial(row: AnyRow, stored: optuna_sql.TrialRow, parts: _Parts) -> Trial:
@@ -111,6 +114,7 @@ def _trial(row: AnyRow, stored: optuna_sql.TrialRow, parts: _Parts) -> Trial:
         finished_at=told.at if told else None,
         metrics=last.metrics if told and last else {},
         reports=parts.reports.get(row.trial_id, {}),
+        arrivals=parts.arrivals.get(row.trial_id, {}),
         sampler_state=parts.sampler_state.get(row.trial_id, {}),
     )
 

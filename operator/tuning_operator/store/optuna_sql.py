@@ -277,12 +277,12 @@ def read_params(connection: sa.Connection, study_id: int) -> Sequence[_Row]:
     return connection.execute(_of_study(query, trial_params, study_id)).all()
 
 
-def read_reports(connection: sa.Connection, study_id: int) -> list[tuple[int, int, float]]:
-    """(trial id, step, value) of a study, by step."""
+def read_reports(connection: sa.Connection, study_id: int) -> list[tuple[int, int, float, int]]:
+    """(trial id, step, value, number of the row) of a study, by step. Rows are numbered in the order in which reports came."""
     v = trial_intermediate_values.c
-    query = sa.select(v.trial_id, v.step, v.intermediate_value, v.intermediate_value_type).order_by(v.step)
-    rows = connection.execute(_of_study(query, trial_intermediate_values, study_id))
-    return [(trial_id, step, _loaded(value, kind)) for trial_id, step, value, kind in rows]
+    columns = (v.trial_id, v.step, v.intermediate_value, v.intermediate_value_type, v.trial_intermediate_value_id)
+    rows = connection.execute(_of_study(sa.select(*columns).order_by(v.step), trial_intermediate_values, study_id))
+    return [(trial_id, step, _loaded(value, kind), number) for trial_id, step, value, kind, number in rows]
 
 
 def read_system_attributes(connection: sa.Connection, study_id: int) -> Sequence[_Row]:

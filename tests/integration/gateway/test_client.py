@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from tests.integration.gateway.memory_desk import PATIENCE, MemoryDesk
+from tests.support.studies import study_spec
 
 from tuning_client import Pruned, Trial
 from tuning_client._courier import BATCH, Pace
 from tuning_client._environment import read
 from tuning_operator.api.contract import Places, Result, environment
-from tuning_operator.api.study import Objective
 from tuning_operator.engine.facts import StopReason
 from tuning_operator.gateway import AttemptRef, Gateway, LocalTokens, Point, Superseded, Unavailable
 from tuning_operator.gateway.server import REPORTS_LIMIT
@@ -49,9 +49,8 @@ async def trial(
         trial=ref.trial,
         role="search",
         parameters={},
-        space=[],
         seed=0,
-        objective=Objective(metric="val_accuracy", direction="maximize"),
+        spec=study_spec(),
     )
     trial = await asyncio.to_thread(Trial, read(told | places.environment()), QUICK)
     yield trial

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.api.manifests import space
+from tests.support.studies import study_spec
 
 from tuning_operator.api.contract import (
     EXIT_CONFIGURATION,
@@ -21,27 +21,29 @@ from tuning_operator.api.contract import (
     parse_result,
 )
 from tuning_operator.api.parameters import Parameters
-from tuning_operator.api.study import METRIC_NAME_PATTERN, Objective
+from tuning_operator.api.study import METRIC_NAME_PATTERN, StudySpec
 
-SPACE = space(
+SPACE = [
     {"name": "learning_rate", "float": {"min": 1e-5, "max": 0.1}},
     {"name": "batch_size", "int": {"min": 1, "max": 256}},
     {"name": "optimizer", "categorical": {"choices": ["adam", "sgd"]}},
     {"name": "momentum", "float": {"min": 0, "max": 1, "default": 0.9}, "when": [{"parameter": "optimizer", "values": ["sgd"]}]},
     {"name": "dampening", "float": {"min": 0, "max": 1}, "when": [{"parameter": "optimizer", "values": ["sgd"]}]},
-)
+]
 PARAMETERS: Parameters = {"learning_rate": 1e-4, "batch_size": 32, "optimizer": "adam"}
 
 
-def told(parameters: Parameters = PARAMETERS) -> dict[str, str]:
+SPEC = study_spec(objectives=[{"metric": "val_loss", "direction": "minimize"}], parameters=SPACE)
+
+
+def told(parameters: Parameters = PARAMETERS, spec: StudySpec = SPEC) -> dict[str, str]:
     return environment(
         study="digits",
         trial=27,
         role="search",
         parameters=parameters,
-        space=SPACE,
         seed=12,
-        objective=Objective(metric="val_loss", direction="minimize"),
+        spec=spec,
     )
 
 
@@ -54,6 +56,10 @@ def test_a_trial_is_told_what_it_is_and_what_it_is_judged_by() -> None:
         "TUNING_METRIC": "val_loss",
         "TUNING_DIRECTION": "minimize",
     }
+
+
+def test_a_trial_of_a_study_with_cross_validation_is_told_how_many_folds_it_is() -> None:
+    assert told(spec=study_spec(validation={"folds": 5}))["TUNING_FOLDS"] == "5"
 
 
 def test_each_parameter_has_a_variable_and_an_inactive_one_its_default() -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.studies import study_spec
 
 from tuning_client import ConfigurationError, Trial
 from tuning_client._environment import ParameterValue, read
 from tuning_operator.api import contract
-from tuning_operator.api.parameters import Parameter
-from tuning_operator.api.study import Objective
 
 BY_HAND = read({})
 
@@ -94,10 +92,10 @@ def test_an_endpoint_that_is_none_is_named(endpoint: str, tmp_path: Path) -> Non
         Trial(read({"TUNING_ENDPOINT": endpoint, "TUNING_TOKEN_FILE": str(tmp_path / "token")}))
 
 
-SPACE: Sequence[Parameter] = [
-    Parameter.model_validate_json('{"name": "learning_rate", "float": {"min": 1e-5, "max": 1e-1, "scale": "log"}}'),
-    Parameter.model_validate_json('{"name": "batch_size", "int": {"min": 16, "max": 256}}'),
-    Parameter.model_validate_json('{"name": "optimizer", "categorical": {"choices": ["adam", "größe $(HOME)"]}}'),
+SPACE = [
+    {"name": "learning_rate", "float": {"min": 1e-5, "max": 1e-1, "scale": "log"}},
+    {"name": "batch_size", "int": {"min": 16, "max": 256}},
+    {"name": "optimizer", "categorical": {"choices": ["adam", "größe $(HOME)"]}},
 ]
 
 
@@ -121,9 +119,8 @@ def test_the_client_reads_what_the_operator_sets(
         trial=number,
         role="baseline",
         parameters=parameters,
-        space=SPACE,
         seed=seed,
-        objective=Objective(metric="val_accuracy", direction="maximize"),
+        spec=study_spec(parameters=SPACE),
     )
     places = contract.Places(result_file="/r", checkpoint_dir="/c", output_dir="/o", endpoint="http://g:1", token_file="/t")
     environment = read(variables | places.environment())
