@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from torch import nn
 
+from tuning_trainer.data.problem import Problem
 from tuning_trainer.models.cnn import cnn
 from tuning_trainer.models.compiled import compile_in_place
 from tuning_trainer.models.custom import custom
@@ -13,9 +14,6 @@ from tuning_trainer.models.mlp import linear, mlp
 from tuning_trainer.models.parts import ACTIVATIONS
 from tuning_trainer.models.transformer import transformer
 from tuning_trainer.settings import Settings
-
-if TYPE_CHECKING:
-    from tuning_trainer.data.problem import Problem
 
 __all__ = ["build", "compile_in_place", "hidden_activations"]
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from torch import nn
 
 from tuning_client import ConfigurationError
-from tuning_trainer.models.parts import Residual, activation
+from tuning_trainer.data.problem import Problem
+from tuning_trainer.models.parts import Residual, activation, start_deep
 from tuning_trainer.settings import Settings
-
-if TYPE_CHECKING:
-    from tuning_trainer.data.problem import Problem
 
 _SMALLEST_HALVED: Final = 8
 """Pixels of a side that is still halved, so that what is left has at least 4."""
@@ -48,7 +46,8 @@ def cnn(settings: Settings, problem: Problem) -> nn.Sequential:
     cell = (_ceil_divide(height, _GRID), _ceil_divide(width, _GRID))
     cells = _ceil_divide(height, cell[0]) * _ceil_divide(width, cell[1])
     pooling = nn.AvgPool2d(cell, ceil_mode=True)
-    return nn.Sequential(*unflatten, *convolutions, pooling, nn.Flatten(), nn.Linear(channels * cells, problem.outputs))
+    answer = nn.Linear(channels * cells, problem.outputs)
+    return start_deep(settings, nn.Sequential(*unflatten, *convolutions, pooling, nn.Flatten(), answer))
 
 
 def image_shape(settings: Settings, problem: Problem) -> tuple[int, int, int]:

@@ -7,16 +7,14 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tuning_client import ConfigurationError
+from tuning_trainer.data.problem import Problem
 from tuning_trainer.settings import Settings
-
-if TYPE_CHECKING:
-    from tuning_trainer.data.problem import Problem
 
 
 def custom(settings: Settings, problem: Problem) -> nn.Module:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 from math import prod
-from typing import TYPE_CHECKING
 
 from torch import nn
 
 from tuning_client import ConfigurationError
-from tuning_trainer.models.parts import BatchNorm, Residual, activation
+from tuning_trainer.data.problem import Problem
+from tuning_trainer.models.parts import BatchNorm, Residual, activation, start_deep
 from tuning_trainer.settings import Settings
-
-if TYPE_CHECKING:
-    from tuning_trainer.data.problem import Problem
 
 
 def linear(problem: Problem) -> nn.Sequential:
@@ -33,7 +30,8 @@ def mlp(settings: Settings, problem: Problem) -> nn.Sequential:
             "normalization: 'batch' needs rows to compare, and batch_size is 1; give a larger batch_size, or normalization: layer"
         )
     widths = [prod(problem.input_shape), *[settings.hidden_units] * settings.layers]
-    return nn.Sequential(*_flatten(problem), *_hidden(settings, widths), nn.Linear(widths[-1], problem.outputs))
+    network = nn.Sequential(*_flatten(problem), *_hidden(settings, widths), nn.Linear(widths[-1], problem.outputs))
+    return start_deep(settings, network)
 
 
 def _hidden(settings: Settings, widths: list[int]) -> Iterator[nn.Module]:

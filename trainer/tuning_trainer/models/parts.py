@@ -17,10 +17,35 @@ ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {
     "sigmoid": nn.Sigmoid,
 }
 
+_ONE_SIDED: Final = ("relu", "gelu", "silu")
+
+_DEEP: Final = 5
+"""Hidden layers from which torch's start was worse in every comparison on digits (relu and tanh, sgd and adam)."""
+
 
 def activation(settings: Settings) -> nn.Module:
     """The activation that settings name."""
     return ACTIVATIONS[settings.activation]()
+
+
+def start_deep(settings: Settings, network: nn.Sequential) -> nn.Sequential:
+    """Give a deep plain network the start that keeps a signal's size from layer to layer; others keep torch's.
+
+    He et al. 2015, arXiv 1502.01852, before activations that lose one side; Glorot and Bengio 2010 before the others.
+    torch's own start shrinks the signal to about a third in each layer. Up to four layers that costs nothing or even
+    helps; beyond, trainings fail: on digits, 8 layers of relu under sgd reach 0.15 with it and 0.96 with this.
+    """
+    if settings.layers < _DEEP or settings.residual == "on" or settings.normalization != "none":
+        return network
+    *hidden, _answer = (module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d))
+    for module in hidden:
+        if settings.activation in _ONE_SIDED:
+            nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+        else:
+            nn.init.xavier_uniform_(module.weight)
+        assert module.bias is not None
+        nn.init.zeros_(module.bias)
+    return network
 
 
 class Residual(nn.Module):

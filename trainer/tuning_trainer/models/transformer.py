@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from tuning_client import ConfigurationError
+from tuning_trainer.data.problem import Problem
 from tuning_trainer.models.parts import WithClassToken, activation
 from tuning_trainer.settings import Settings
-
-if TYPE_CHECKING:
-    from tuning_trainer.data.problem import Problem
 
 _FEED_FORWARD: Final = 4
 """Width of a block's hidden layer over that of a token (Vaswani et al. 2017, arXiv 1706.03762)."""
