@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
+
 from tuning_operator.api.study import StudySpec
 from tuning_operator.engine.actions import (
     Action,
@@ -37,6 +39,7 @@ from tuning_operator.engine.facts import (
     Trial,
     TrialState,
 )
+from tuning_operator.engine.tally import Tally
 
 METRIC = "val_accuracy"
 
@@ -57,7 +60,7 @@ class SimulatedWorld:
     reported: int = 0  # how many intermediate values came
 
     def __post_init__(self) -> None:
-        self.facts = StudyFacts(spec=self.spec, generation=1, began_at=self.now)
+        self.facts = StudyFacts(spec=self.spec, generation=1, began_at=self.now, history=Tally())
 
     # What the controller does
 
@@ -112,7 +115,7 @@ class SimulatedWorld:
                     self.starts.append((action.trial, action.attempt))
                 if unrecorded:
                     return False
-                self.facts = after(self.facts, action, self.now)
+                self.facts = after(self.facts, (action,), self.now)
             case StopAttempt() if unrecorded:
                 # The reason is recorded first: here the crash comes before the runtime is asked.
                 trial = self.facts.trial(action.trial)
@@ -120,9 +123,9 @@ class SimulatedWorld:
                 return False
             case DecideEnd():
                 self.max_trials_at_verdict = self.facts.spec.budget.max_trials
-                self.facts = after(self.facts, action, self.now)
+                self.facts = after(self.facts, (action,), self.now)
             case _:
-                self.facts = after(self.facts, action, self.now)
+                self.facts = after(self.facts, (action,), self.now)
         return True
 
     # What the world does
@@ -221,12 +224,18 @@ class SimulatedWorld:
         for trial in self.facts.trials:
             assert sum(a.live for a in trial.attempts) <= (0 if trial.finished else 1), "no two live attempts of a trial"
             assert [a.number for a in trial.attempts] == list(range(len(trial.attempts)))
+        self.check_history()
 
     @property
     def most_trials(self) -> int:
         """The largest maxTrials that held while trials were claimed."""
         self._most_trials = max(getattr(self, "_most_trials", 0), self.facts.spec.budget.max_trials)
         return self._most_trials
+
+    def check_history(self) -> None:
+        """The count that is kept says what counting anew says."""
+        assert self.facts.history is not None
+        assert figures(self.facts.history) == pytest.approx(figures(Tally.of(self.facts.trials)))
 
     def _check_allowed(self, action: Action) -> None:
         match action:
@@ -264,6 +273,19 @@ class SimulatedWorld:
         assert live < self.facts.spec.budget.parallelism, "never more at once than parallelism"
         assert self.facts.share is None or live < self.facts.share, "never more than other studies leave room for"
         assert not self.facts.causes, "nothing new that could not run"
+
+
+def figures(tally: Tally) -> dict[str, float]:
+    """All that it says, trials by their numbers: what the runtime sees of one may change after its end."""
+    said: dict[str, float] = {f"trials {state}": count for state, count in tally.states.items()}
+    for name, value in vars(tally).items():
+        if isinstance(value, int | float):
+            said[name] = value
+        elif isinstance(value, tuple | Trial):
+            said |= {
+                f"{name} {place}": trial.number for place, trial in enumerate([value] if isinstance(value, Trial) else value)
+            }
+    return said
 
 
 def completed(world: SimulatedWorld) -> int:

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from tuning_operator.engine.actions import ConcludeAttempt, TellTrial
+from tuning_operator.engine.after import concluded, told
 from tuning_operator.engine.facts import Attempt, Observation, Trial, Verdict
+from tuning_operator.engine.tally import Tally
 from tuning_operator.runtime.protocol import AttemptKey
 from tuning_operator.store.records import StoredStudy
 
@@ -24,6 +27,7 @@ class StudyMemory:
         self.began_at = stored.began_at
         self.verdict: Verdict | None = stored.verdict
         self.exhausted = stored.exhausted
+        self.history = Tally.of(stored.trials)
         kept = {trial.number: trial for trial in self.trials}
         # What the database has yet to get came after all that it has.
         newest = max((max(trial.arrivals.values(), default=0) for trial in stored.trials), default=0)
@@ -51,6 +55,20 @@ class StudyMemory:
         if not 0 <= trial < len(self.trials) or not 0 <= attempt < len(self.trials[trial].attempts):
             return None
         return self.trials[trial], self.trials[trial].attempts[attempt]
+
+    def conclude(self, action: ConcludeAttempt) -> None:
+        """Take the end of an attempt and, where the action tells so, of its trial."""
+        self._take(concluded(self.trials[action.trial], action))
+
+    def tell(self, action: TellTrial, now: float) -> Trial:
+        """Take the end of a trial. Returns it."""
+        return self._take(told(self.trials[action.trial], action.tell, now))
+
+    def _take(self, trial: Trial) -> Trial:
+        if trial.finished:
+            self.history += Tally.of((trial,))
+        self.trials[trial.number] = trial
+        return trial
 
     def put(self, trial: int, attempt: Attempt) -> None:
         """Replace the attempt of that number, or append it when it is the next."""

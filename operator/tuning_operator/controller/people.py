@@ -18,6 +18,7 @@ from tuning_operator.api.status import StudyStatus, Usage
 from tuning_operator.api.study import ObjectMeta, StudySpec, TuningStudy
 from tuning_operator.engine.facts import StudyFacts, Trial
 from tuning_operator.engine.status import project
+from tuning_operator.engine.tally import Tally
 from tuning_operator.gateway.bearer import digest
 from tuning_operator.gateway.desk import Unavailable
 from tuning_operator.gateway.people import Progress, Which
@@ -197,6 +198,7 @@ class StudyLibrary:
             generation=max((attempt.generation for trial in stored.trials for attempt in trial.attempts), default=1),
             began_at=stored.began_at,
             trials=stored.trials,
+            history=Tally.of(stored.trials),
             verdict=stored.verdict,
             exhausted=stored.exhausted,
         )

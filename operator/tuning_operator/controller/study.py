@@ -32,7 +32,7 @@ from tuning_operator.engine.actions import (
     Tell,
     TellTrial,
 )
-from tuning_operator.engine.after import concluded, new_attempt, new_trial, told
+from tuning_operator.engine.after import new_attempt, new_trial
 from tuning_operator.engine.decide import POLICIES, decide
 from tuning_operator.engine.facts import Attempt, Outcome, Role, SamplerChoice, StudyCause, StudyFacts, Trial
 from tuning_operator.engine.policies import search
@@ -125,6 +125,7 @@ class StudyController:
             generation=self.generation,
             began_at=self._memory.began_at,
             trials=self._memory.seen(self._parts.runtime.observe()),
+            history=self._memory.history,
             verdict=self._memory.verdict,
             exhausted=self._memory.exhausted,
             expired=self._expired,
@@ -273,7 +274,7 @@ class StudyController:
                     gpu_seconds=seconds * self.spec.trial.gpus,
                     tell=action.tell,
                 )
-            self._memory.trials[action.trial] = concluded(self._memory.trials[action.trial], action)
+            self._memory.conclude(action)
         self._count(trial.role, action.ended.outcome, seconds * self.spec.trial.gpus)
         if action.tell is not None:
             self._count_trial(trial.role, action.tell)
@@ -282,7 +283,7 @@ class StudyController:
     async def _tell_trial(self, action: TellTrial) -> None:
         now = self._parts.clock()
         await asyncio.to_thread(self._parts.ledger.tell, action.trial, action.tell, now)
-        trial = self._memory.trials[action.trial] = told(self._memory.trials[action.trial], action.tell, now)
+        trial = self._memory.tell(action, now)
         self._count_trial(trial.role, action.tell)
         self._release(AttemptKey(trial.number, trial.last.number))
 

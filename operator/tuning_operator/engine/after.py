@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -60,59 +60,85 @@ def concluded(trial: Trial, action: ConcludeAttempt) -> Trial:
     return told(trial, action.tell, action.ended.at) if action.tell else trial
 
 
-def after(facts: StudyFacts, action: Action, now: float) -> StudyFacts:
-    """The facts once this action has been carried out."""
-    return _EFFECTS[type(action)](facts, action, now)
+def after(facts: StudyFacts, actions: Iterable[Action], now: float) -> StudyFacts:
+    """The facts once these actions have been carried out, in their order."""
+    draft = _Draft(facts)
+    for action in actions:
+        if (effect := _ON_TRIALS.get(type(action))) is not None:
+            draft.put(effect(draft, action, now))
+        else:
+            draft.facts = _ON_STUDY[type(action)](draft.facts, action)
+    return draft.done()
 
 
-def _asked(facts: StudyFacts, action: AskTrial, now: float) -> StudyFacts:
-    return facts.with_trial(new_trial(facts, action.number, role=Role.SEARCH, parameters={}, now=now))
+class _Draft:
+    """Facts that change: trials are put together once, not at each of many actions."""
+
+    def __init__(self, facts: StudyFacts) -> None:
+        self.facts = facts  # but for the trials that have changed
+        self._changed: dict[int, Trial] = {}
+
+    def trial(self, number: int) -> Trial:
+        """As it is now."""
+        return self._changed.get(number) or self.facts.trial(number)
+
+    def put(self, trial: Trial) -> None:
+        """Replace the trial of that number, or append it when it is the next."""
+        self._changed[trial.number] = trial
+
+    def done(self) -> StudyFacts:
+        """With all changes."""
+        return self.facts.with_trials(self._changed.values()) if self._changed else self.facts
 
 
-def _claimed(facts: StudyFacts, action: ClaimTrial, now: float) -> StudyFacts:
-    return facts.with_trial(new_trial(facts, action.number, role=action.role, parameters=action.parameters, now=now))
+def _asked(draft: _Draft, action: AskTrial, now: float) -> Trial:
+    return new_trial(draft.facts, action.number, role=Role.SEARCH, parameters={}, now=now)
 
 
-def _claimed_attempt(facts: StudyFacts, action: ClaimAttempt, now: float) -> StudyFacts:
-    return facts.with_trial(facts.trial(action.trial).with_attempt(new_attempt(facts, action.attempt, now)))
+def _claimed(draft: _Draft, action: ClaimTrial, now: float) -> Trial:
+    return new_trial(draft.facts, action.number, role=action.role, parameters=action.parameters, now=now)
 
 
-def _with_attempt(facts: StudyFacts, action: StartAttempt | StopAttempt | ReleaseAttempt, **changes: Any) -> StudyFacts:
-    trial = facts.trial(action.trial)
-    return facts.with_trial(trial.with_attempt(replace(trial.attempts[action.attempt], **changes)))
+def _claimed_attempt(draft: _Draft, action: ClaimAttempt, now: float) -> Trial:
+    return draft.trial(action.trial).with_attempt(new_attempt(draft.facts, action.attempt, now))
 
 
-def _started(facts: StudyFacts, action: StartAttempt, now: float) -> StudyFacts:
-    return _with_attempt(facts, action, started_at=now)
+def _with_attempt(draft: _Draft, action: StartAttempt | StopAttempt | ReleaseAttempt, **changes: Any) -> Trial:
+    trial = draft.trial(action.trial)
+    return trial.with_attempt(replace(trial.attempts[action.attempt], **changes))
 
 
-def _stopping(facts: StudyFacts, action: StopAttempt, _now: float) -> StudyFacts:
-    observed = facts.trial(action.trial).attempts[action.attempt].observed
-    return _with_attempt(facts, action, stop_reason=action.reason, observed=observed and replace(observed, stopping=True))
+def _started(draft: _Draft, action: StartAttempt, now: float) -> Trial:
+    return _with_attempt(draft, action, started_at=now)
 
 
-def _concluded(facts: StudyFacts, action: ConcludeAttempt, _now: float) -> StudyFacts:
-    return facts.with_trial(concluded(facts.trial(action.trial), action))
+def _stopping(draft: _Draft, action: StopAttempt, _now: float) -> Trial:
+    observed = draft.trial(action.trial).attempts[action.attempt].observed
+    return _with_attempt(draft, action, stop_reason=action.reason, observed=observed and replace(observed, stopping=True))
 
 
-def _told(facts: StudyFacts, action: TellTrial, now: float) -> StudyFacts:
-    return facts.with_trial(told(facts.trial(action.trial), action.tell, now))
+def _concluded(draft: _Draft, action: ConcludeAttempt, _now: float) -> Trial:
+    return concluded(draft.trial(action.trial), action)
 
 
-def _released(facts: StudyFacts, action: ReleaseAttempt, _now: float) -> StudyFacts:
-    observed = facts.trial(action.trial).attempts[action.attempt].observed
-    return _with_attempt(facts, action, observed=observed and replace(observed, released=True))
+def _told(draft: _Draft, action: TellTrial, now: float) -> Trial:
+    return told(draft.trial(action.trial), action.tell, now)
 
 
-def _decided(facts: StudyFacts, action: DecideEnd, _now: float) -> StudyFacts:
+def _released(draft: _Draft, action: ReleaseAttempt, _now: float) -> Trial:
+    observed = draft.trial(action.trial).attempts[action.attempt].observed
+    return _with_attempt(draft, action, observed=observed and replace(observed, released=True))
+
+
+def _decided(facts: StudyFacts, action: DecideEnd) -> StudyFacts:
     return replace(facts, verdict=action.verdict)
 
 
-def _expired(facts: StudyFacts, _action: ExpireStudy, _now: float) -> StudyFacts:
+def _expired(facts: StudyFacts, _action: ExpireStudy) -> StudyFacts:
     return replace(facts, expired=True)
 
 
-_EFFECTS: Mapping[type, Callable[[StudyFacts, Any, float], StudyFacts]] = {
+_ON_TRIALS: Mapping[type, Callable[[_Draft, Any, float], Trial]] = {
     AskTrial: _asked,
     ClaimTrial: _claimed,
     ClaimAttempt: _claimed_attempt,
@@ -121,6 +147,6 @@ _EFFECTS: Mapping[type, Callable[[StudyFacts, Any, float], StudyFacts]] = {
     ConcludeAttempt: _concluded,
     TellTrial: _told,
     ReleaseAttempt: _released,
-    DecideEnd: _decided,
-    ExpireStudy: _expired,
 }
+
+_ON_STUDY: Mapping[type, Callable[[StudyFacts, Any], StudyFacts]] = {DecideEnd: _decided, ExpireStudy: _expired}

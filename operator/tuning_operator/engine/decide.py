@@ -62,7 +62,7 @@ def decide(facts: StudyFacts, now: float, *, policies: Iterable[Policy] = POLICI
     """
     actions: list[Action] = []
     for policy in policies:
-        for action in tuple(policy(facts, now)):
-            actions.append(action)
-            facts = after(facts, action, now)
+        taken = tuple(policy(facts, now))
+        actions += taken
+        facts = after(facts, taken, now)
     return tuple(actions)

@@ -8,16 +8,19 @@ runtime says what runs now. Both meet in `Attempt`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from itertools import accumulate
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tuning_operator.api.parameters import Parameters
 from tuning_operator.api.study import SamplerName, StudySpec
+
+if TYPE_CHECKING:
+    from tuning_operator.engine.tally import Tally
 
 
 def _nothing() -> Mapping[Any, Any]:
@@ -251,6 +254,7 @@ class StudyFacts:
     deleted: bool = False  # its object is gone
     causes: tuple[StudyCause, ...] = ()  # what keeps it from starting anything new
     share: int | None = None  # most attempts that it may hold, as other studies leave room; None: no such limit
+    history: Tally | None = None  # what its finished trials add up to, where somebody keeps count; None: counted when asked for
 
     def trial(self, number: int) -> Trial:
         """The trial of that number; numbers are positions."""
@@ -259,7 +263,7 @@ class StudyFacts:
     @cached_property
     def unfinished(self) -> tuple[Trial, ...]:
         """Trials not yet told, in order."""
-        return tuple(trial for trial in self.trials if not trial.finished)
+        return tuple(trial for trial in self.trials if trial.state is TrialState.RUNNING)
 
     @cached_property
     def live(self) -> tuple[Trial, ...]:
@@ -303,5 +307,14 @@ class StudyFacts:
 
     def with_trial(self, trial: Trial) -> StudyFacts:
         """These facts with the trial of that number replaced, or appended when it is the next."""
-        before, after = self.trials[: trial.number], self.trials[trial.number + 1 :]
-        return replace(self, trials=(*before, trial, *after))
+        return self.with_trials((trial,))
+
+    def with_trials(self, changed: Iterable[Trial]) -> StudyFacts:
+        """These facts with the trials of those numbers replaced, or appended in their order."""
+        trials, told = list(self.trials), []
+        for trial in changed:
+            if trial.finished and not trials[trial.number].finished:
+                told.append(trial)
+            trials[trial.number : trial.number + 1] = [trial]
+        history = self.history + self.history.of(told) if self.history is not None and told else self.history
+        return replace(self, trials=tuple(trials), history=history)

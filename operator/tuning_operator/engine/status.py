@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -23,19 +22,9 @@ from tuning_operator.api.status import (
 )
 from tuning_operator.engine import facts as f
 from tuning_operator.engine import summary
-from tuning_operator.engine.facts import (
-    NOT_COUNTED,
-    STUDY_ENDED,
-    Outcome,
-    Role,
-    SamplerChoice,
-    StudyCause,
-    StudyFacts,
-    Trial,
-    TrialState,
-)
+from tuning_operator.engine.facts import Role, SamplerChoice, StudyCause, StudyFacts, Trial, TrialState
+from tuning_operator.engine.tally import disruptions, tally
 
-_TOP = 5
 _MESSAGE_LIMIT = 2048
 _SUSPENDED_BY_USER = "SuspendedByUser"
 
@@ -52,7 +41,7 @@ def project(
         previous: the status before; a condition that has not changed keeps its transition time.
     """
     base = summary.baseline(facts)
-    top = tuple(_best(trial) for trial in summary.ranking(facts)[:_TOP])
+    top = tuple(_best(trial) for trial in summary.top(facts))
     return StudyStatus(
         observed_generation=facts.generation,
         phase=phase(facts),
@@ -170,7 +159,7 @@ def _under_way(facts: StudyFacts) -> _State:
         return _State("True", facts.causes[0].reason, _said(facts.causes[0]))
     if summary.baseline_done(facts):
         return _State("True", "Searching")
-    ended = sum(trial.finished for trial in facts.of(Role.BASELINE))
+    ended = len(tally(facts).baselines)
     return _State("True", "RunningBaseline", f"{ended} of {facts.spec.baseline.repeats} runs of the defaults have ended")
 
 
@@ -193,29 +182,23 @@ def _condition(
 
 
 def _counts(facts: StudyFacts) -> TrialCounts:
-    trials = facts.of(Role.SEARCH)
-    finished = [trial for trial in trials if trial.finished]
-    running = sum(_runs(trial) for trial in trials)
+    told, going_on = tally(facts), [trial for trial in facts.unfinished if trial.role is Role.SEARCH]
+    running = sum(map(_runs, going_on))
     return TrialCounts(
-        progress=f"{len(finished)}/{facts.spec.budget.max_trials}",
-        pending=len(trials) - len(finished) - running,
+        progress=f"{told.search}/{facts.spec.budget.max_trials}",
+        pending=len(going_on) - running,
         running=running,
-        succeeded=sum(trial.state is TrialState.COMPLETE for trial in finished),
-        pruned=sum(trial.state is TrialState.PRUNED for trial in finished),
-        failed=sum(trial.state is TrialState.FAIL and trial.reason != STUDY_ENDED for trial in finished),
-        stopped=sum(trial.state is TrialState.FAIL and trial.reason == STUDY_ENDED for trial in finished),
-        disrupted=_disruptions(trials),
+        succeeded=told.states[TrialState.COMPLETE],
+        pruned=told.states[TrialState.PRUNED],
+        failed=told.states[TrialState.FAIL] - told.stopped,
+        stopped=told.stopped,
+        disrupted=told.disruptions + sum(map(disruptions, going_on)),
     )
 
 
 def _runs(trial: Trial) -> bool:
     seen = trial.last.observed
-    return not trial.finished and trial.last.live and seen is not None and seen.phase is f.Phase.RUNNING
-
-
-def _disruptions(trials: Iterable[Trial]) -> int:
-    ends = [attempt.ended for trial in trials for attempt in trial.attempts if attempt.ended]
-    return sum(ended.outcome is Outcome.DISRUPTED and ended.reason not in NOT_COUNTED for ended in ends)
+    return trial.last.live and seen is not None and seen.phase is f.Phase.RUNNING
 
 
 def _figure(value: float) -> float:
@@ -246,7 +229,7 @@ def _usage(facts: StudyFacts, now: float) -> Usage:
     return Usage(
         trial_hours=round(summary.trial_hours(facts, now), 6),
         gpu_hours=round(summary.gpu_hours(facts, now), 6),
-        wasted_gpu_hours=round(summary.wasted_hours(facts, now) * gpus, 6),
+        wasted_gpu_hours=round(summary.wasted(facts) * gpus, 6),
     )
 
 
@@ -254,13 +237,12 @@ def _estimated_completion(facts: StudyFacts, now: float) -> datetime | None:
     """Remaining trials in waves of the parallelism, each as long as the mean finished trial."""
     if facts.halted or facts.causes or not facts.slots:
         return None
-    lengths = [t.finished_at - t.claimed_at for t in facts.trials if t.finished_at is not None]
-    if not lengths:
+    told, spec = tally(facts), facts.spec
+    if not told.trials:
         return None
-    spec = facts.spec
-    left = spec.budget.max_trials + spec.baseline.repeats - len(lengths)
+    left = spec.budget.max_trials + spec.baseline.repeats - told.trials
     waves = math.ceil(max(left, 0) / facts.slots)
-    return _when(now + waves * statistics.fmean(lengths))
+    return _when(now + waves * told.seconds / told.trials)
 
 
 def _when(at: float) -> datetime:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass
-from typing import Final
 
-from tuning_operator.engine.facts import STUDY_ENDED, Attempt, Ended, Outcome, Role, StudyFacts, Trial, TrialState
+from tuning_operator.engine.facts import Attempt, Role, StudyFacts, Trial, TrialState
+from tuning_operator.engine.tally import HOUR, attempt_hours, failed_by_itself, known_end, tally, wasted_hours
 
-HOUR: Final = 3600.0
-"""Seconds."""
-
-_OWN_FAULT = (Outcome.FAILED, Outcome.DISRUPTED)
+__all__ = ["HOUR", "attempt_hours", "failed_by_itself"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,59 +21,54 @@ class BaselineFigures:
     repeats: int
 
 
+def baselines(facts: StudyFacts) -> tuple[Trial, ...]:
+    """The runs of the defaults, finished ones first."""
+    return (*tally(facts).baselines, *(trial for trial in facts.unfinished if trial.role is Role.BASELINE))
+
+
+def searched(facts: StudyFacts) -> int:
+    """How many search trials there are, whatever became of them."""
+    return tally(facts).search + sum(trial.role is Role.SEARCH for trial in facts.unfinished)
+
+
 def baseline(facts: StudyFacts) -> BaselineFigures | None:
     """Mean and standard deviation of the completed baseline runs; None before the first."""
-    values = [t.value for t in facts.of(Role.BASELINE) if t.state is TrialState.COMPLETE and t.value is not None]
+    values = [t.value for t in tally(facts).baselines if t.state is TrialState.COMPLETE and t.value is not None]
     if not values:
         return None
-    stddev = statistics.stdev(values) if len(values) > 1 else None
-    return BaselineFigures(mean=statistics.fmean(values), stddev=stddev, repeats=len(values))
+    try:
+        stddev = statistics.stdev(values) if len(values) > 1 else None
+        mean = statistics.fmean(values)
+    except OverflowError:
+        # Of values near the largest that there are, sums and squares are beyond it.
+        stddev, mean = None, math.fsum(value / len(values) for value in values)
+    return BaselineFigures(mean=mean, stddev=stddev, repeats=len(values))
 
 
 def baseline_done(facts: StudyFacts) -> bool:
     """Whether every repeat of the baseline is told."""
-    trials = facts.of(Role.BASELINE)
+    trials = baselines(facts)
     return len(trials) >= facts.spec.baseline.repeats and all(trial.finished for trial in trials)
 
 
-def ranking(facts: StudyFacts) -> list[Trial]:
-    """Completed search trials, best first; of equals the earlier one."""
-    complete = [t for t in facts.of(Role.SEARCH) if t.state is TrialState.COMPLETE and t.value is not None]
-    sign = -1.0 if facts.spec.objective.direction == "maximize" else 1.0
-    return sorted(complete, key=lambda t: (sign * (t.value or 0.0), t.number))
+def top(facts: StudyFacts) -> tuple[Trial, ...]:
+    """The first five of the completed search trials, best first; of equals the earlier one."""
+    return tally(facts).highest if facts.spec.objective.direction == "maximize" else tally(facts).lowest
 
 
 def best(facts: StudyFacts) -> Trial | None:
     """The best completed search trial."""
-    ranked = ranking(facts)
-    return ranked[0] if ranked else None
-
-
-def failed_by_itself(trial: Trial) -> bool:
-    """Whether the trial failed for an unknown cause: not by its parameters, and not because the study ended."""
-    ended = trial.last.ended
-    return trial.state is TrialState.FAIL and ended is not None and ended.outcome in _OWN_FAULT and trial.reason != STUDY_ENDED
-
-
-def attempt_hours(attempt: Attempt, now: float) -> float:
-    """Hours the attempt has held its place: from when it got it to its end, or until now. Waiting for one is none."""
-    ended = _known_end(attempt)
-    return 0.0 if attempt.placed_at is None else max(0.0, (ended.at if ended else now) - attempt.placed_at) / HOUR
+    return next(iter(top(facts)), None)
 
 
 def holds_place(attempt: Attempt) -> bool:
     """Whether its hours grow with time."""
-    return attempt.placed_at is not None and _known_end(attempt) is None
-
-
-def _known_end(attempt: Attempt) -> Ended | None:
-    """As recorded, or else as seen."""
-    return attempt.ended or (attempt.observed.ended if attempt.observed else None)
+    return attempt.placed_at is not None and known_end(attempt) is None
 
 
 def trial_hours(facts: StudyFacts, now: float) -> float:
     """Hours of all attempts."""
-    return sum(attempt_hours(attempt, now) for trial in facts.trials for attempt in trial.attempts)
+    return tally(facts).hours + sum(attempt_hours(attempt, now) for trial in facts.unfinished for attempt in trial.attempts)
 
 
 def gpu_hours(facts: StudyFacts, now: float) -> float:
@@ -84,12 +77,6 @@ def gpu_hours(facts: StudyFacts, now: float) -> float:
     return trial_hours(facts, now) * gpus if gpus else 0.0
 
 
-def wasted_hours(facts: StudyFacts, now: float) -> float:
+def wasted(facts: StudyFacts) -> float:
     """Hours of attempts that failed or were disrupted."""
-    wasted = (Outcome.FAILED, Outcome.DISRUPTED, Outcome.CONFIGURATION)
-    return sum(
-        attempt_hours(attempt, now)
-        for trial in facts.trials
-        for attempt in trial.attempts
-        if attempt.ended is not None and attempt.ended.outcome in wasted
-    )
+    return tally(facts).wasted + sum(wasted_hours(attempt) for trial in facts.unfinished for attempt in trial.attempts)

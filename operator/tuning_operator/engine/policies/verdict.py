@@ -8,7 +8,8 @@ from typing import Final
 from tuning_operator.api.base import seconds
 from tuning_operator.engine import summary
 from tuning_operator.engine.actions import DecideEnd
-from tuning_operator.engine.facts import STUDY_ENDED, Role, StudyFacts, Trial, TrialState, Verdict
+from tuning_operator.engine.facts import StudyFacts, Trial, TrialState, Verdict
+from tuning_operator.engine.tally import tally
 
 Rule = Callable[[StudyFacts, float], Verdict | None]
 
@@ -34,7 +35,7 @@ def deleted(facts: StudyFacts, now: float) -> Verdict | None:
 def baseline_failed(facts: StudyFacts, now: float) -> Verdict | None:
     """Not one run of the defaults gave a value: what is searched around them cannot be compared with anything."""
     repeats = facts.spec.baseline.repeats
-    trials = facts.of(Role.BASELINE)
+    trials = summary.baselines(facts)
     if not repeats or len(trials) < repeats or any(not t.finished or t.state is TrialState.COMPLETE for t in trials):
         return None
     message = (
@@ -61,22 +62,21 @@ def target_reached(facts: StudyFacts, now: float) -> Verdict | None:
 def too_many_failed(facts: StudyFacts, now: float) -> Verdict | None:
     """More search trials failed by themselves than allowed."""
     limit = facts.spec.budget.max_failed_trials
-    failed = [trial for trial in facts.of(Role.SEARCH) if summary.failed_by_itself(trial)]
-    if limit is None or len(failed) <= limit:
+    told = tally(facts)
+    if limit is None or told.faults <= limit or told.last_fault is None:
         return None
-    last = failed[-1]
-    message = f"failed trials: {len(failed)}, spec.budget.maxFailedTrials allows {limit}; {_how(last)}"
+    message = f"failed trials: {told.faults}, spec.budget.maxFailedTrials allows {limit}; {_how(told.last_fault)}"
     return Verdict(succeeded=False, reason="TooManyFailedTrials", message=message, at=now)
 
 
 def all_trials_told(facts: StudyFacts, now: float) -> Verdict | None:
     """The budget of trials is used up, or the sampler has nothing left, and every trial is told."""
-    search = facts.of(Role.SEARCH)
-    full = len(search) >= facts.spec.budget.max_trials
+    searched = summary.searched(facts)
+    full = searched >= facts.spec.budget.max_trials
     if facts.unfinished or not (full or facts.exhausted):
         return None
     reason = "MaxTrialsReached" if full else "SearchSpaceExhausted"
-    told = f"{len(search)} search trials" if full else f"all {len(search)} configurations of the space were tried"
+    told = f"{searched} search trials" if full else f"all {searched} configurations of the space were tried"
     return _search_ended(facts, reason, told, now)
 
 
@@ -123,8 +123,8 @@ def _search_ended(facts: StudyFacts, reason: str, why: str, now: float) -> Verdi
     if best is not None:
         message = f"{why}; best {facts.spec.objective.metric} {best.value:.6g} in trial {best.number}"
         return Verdict(succeeded=True, reason=reason, message=message, at=now)
-    told = [trial for trial in facts.of(Role.SEARCH) if trial.finished and trial.reason != STUDY_ENDED]
-    message = f"{why} and no trial gave a value" + (f"; {_how(told[-1])}" if told else "")
+    last = tally(facts).last_end
+    message = f"{why} and no trial gave a value" + (f"; {_how(last)}" if last else "")
     return Verdict(succeeded=False, reason="NoTrialSucceeded", message=message, at=now)
 
 
