@@ -155,20 +155,24 @@ class Measures:
 
     def end_epoch(self) -> Figures:
         """The epoch's figures; those that no step of it showed are None. Begins the next epoch."""
-        looks: list[list[float]] = torch.stack(self._looks).tolist() if self._looks else []
+        seen: list[list[float]] = torch.stack(self._looks).tolist() if self._looks else []
         alive: list[bool] = torch.cat(list(self._alive.values())).tolist() if self._alive else []
         self._looks, self._alive = [], {}
         dead_units = alive.count(False) / len(alive) if alive else None
+        # Beside an infinite gradient nothing means anything; the loss tells of it, or float16 has skipped the step.
+        looks = [look for look in seen if math.isfinite(look[0])]
         if not looks:
             return {**_NOTHING_SEEN, "dead_units": dead_units}
         norms, first, last, right, steps, weights = (list(column) for column in zip(*looks, strict=True))
         return {
             "train_accuracy": None if math.isnan(right[0]) else statistics.fmean(right),
-            "gradient_norm_median": _median(norms),
-            "gradient_norm_max": max(norms, key=lambda norm: (not math.isfinite(norm), norm)),
-            "first_layer_norm": _median(first),
-            "last_layer_norm": _median(last),
-            "update_ratio": _median([step / weight if weight else math.nan for step, weight in zip(steps, weights, strict=True)]),
+            "gradient_norm_median": statistics.median(norms),
+            "gradient_norm_max": max(norms),
+            "first_layer_norm": statistics.median(first),
+            "last_layer_norm": statistics.median(last),
+            "update_ratio": statistics.median(
+                step / weight if weight else 0.0 for step, weight in zip(steps, weights, strict=True)
+            ),
             "clipped": sum(norm > self._clipping for norm in norms) / len(norms),
             "dead_units": dead_units,
         }
@@ -183,8 +187,3 @@ class Measures:
         self._step = state["step"]
         self._looks = [look.to(device) for look in state["looks"]]
         self._first_loss = state["first_loss"]
-
-
-def _median(values: list[float]) -> float:
-    """The median; nan when one of them is not finite, which a sort would hide."""
-    return statistics.median(values) if all(map(math.isfinite, values)) else math.nan
