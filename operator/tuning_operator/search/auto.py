@@ -9,11 +9,12 @@ from tuning_operator.api.grid import needs_points, size
 from tuning_operator.api.parameters import Parameter
 from tuning_operator.api.study import SamplerName, StudySpec
 from tuning_operator.engine.facts import SamplerChoice
-from tuning_operator.search.history import HISTORY_FREE
+from tuning_operator.search.blocks import SEQUENCES
 
 MOST_GP_TRIALS: Final = 300
 """With more trials the cubic cost of a Gaussian process shows: half a second an ask at 400, 1.5 s at 800."""
 
+_WITHOUT_MODEL: Final = SEQUENCES | {"random"}
 _STARTUP_TRIALS: Final = 10  # as in samplers.STARTUP_TRIALS, which this process cannot import
 
 
@@ -49,7 +50,7 @@ def _trials(trials: int, at_once: int) -> str:
 
 def _warning(sampler: SamplerName, spec: StudySpec) -> str:
     trials, at_once = spec.budget.max_trials, spec.budget.parallelism
-    if sampler in HISTORY_FREE or at_once == 1 or at_once * 10 <= trials:
+    if sampler in _WITHOUT_MODEL or at_once == 1 or at_once * 10 <= trials:
         return ""
     return (
         f"; parallelism {at_once} is more than a tenth of maxTrials {trials}, which costs more quality than any choice "

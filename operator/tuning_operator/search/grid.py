@@ -14,19 +14,18 @@ from itertools import islice
 from tuning_operator.api.grid import levels
 from tuning_operator.api.parameters import Parameter, Parameters
 from tuning_operator.engine.seeds import derive_seed
-from tuning_operator.search.problem import Exhausted, Problem, Suggestion
+from tuning_operator.search.problem import Problem
 
 _LARGEST = 100_000  # configurations; ten times the largest budget that the API accepts
 
 
-def suggest(problem: Problem, index: int) -> Suggestion | Exhausted:
-    """The configuration at a place of the shuffled grid, Exhausted behind its last.
+def block(problem: Problem, first: int, count: int) -> tuple[Parameters, ...]:
+    """So many configurations from a place of the shuffled grid on; fewer where it ends.
 
     Raises:
         ValueError: the grid has more than 100,000 configurations, or a parameter has no levels without `grid_points`.
     """
-    order = _shuffled(problem.parameters, problem.grid_points, problem.seed)
-    return Suggestion(order[index]) if index < len(order) else Exhausted()
+    return _shuffled(problem.parameters, problem.grid_points, problem.seed)[first : first + count]
 
 
 def configurations(parameters: Sequence[Parameter], grid_points: int | None) -> Iterator[Parameters]:

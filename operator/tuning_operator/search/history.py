@@ -9,11 +9,8 @@ from dataclasses import dataclass
 
 from tuning_operator.api.parameters import Parameters
 from tuning_operator.engine.facts import Role, Trial, TrialState
-from tuning_operator.search.problem import Exhausted, Problem, Suggestion
+from tuning_operator.search.problem import Problem, Suggestion
 from tuning_operator.search.recent import Recent
-
-HISTORY_FREE = frozenset({"random", "grid", "qmc"})
-"""Samplers whose answer depends on the number of the trial alone."""
 
 _REMEMBERED = 1024  # studies; forgetting one costs a whole history on its next ask
 
@@ -48,6 +45,16 @@ def evaluation(trial: Trial) -> Evaluation:
     )
 
 
+def require_history(trials: Sequence[Trial], number: int) -> None:
+    """Refuse a question without all trials before it.
+
+    Raises:
+        ValueError: ``trials`` are not those before ``number``.
+    """
+    if len(trials) != number:
+        raise ValueError(f"trial {number} is asked for with {len(trials)} trials before it; there must be {number}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Feed:
     """What brings a view of the history up to date, and its name from then on."""
@@ -63,8 +70,7 @@ class Request:
 
     problem: Problem
     number: int
-    index: int  # how many search trials there are before this one
-    feed: Feed | None  # None for samplers that need no history
+    feed: Feed
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class NeedHistory:
     """The worker does not hold the view that the feed continues."""
 
 
-Answer = Suggestion | Exhausted | NeedHistory
+Answer = Suggestion | NeedHistory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,16 +104,8 @@ class Ledger:
         self._known: Recent[str, _Known] = Recent(_REMEMBERED)
 
     def request(self, problem: Problem, trials: Sequence[Trial], number: int, *, whole: bool = False) -> Request:
-        """The question for trial ``number``; with ``whole`` it carries the full history.
-
-        Raises:
-            ValueError: ``trials`` are not those before ``number``.
-        """
-        if len(trials) != number:
-            raise ValueError(f"trial {number} is asked for with {len(trials)} trials before it; there must be {number}")
-        index = sum(trial.role is Role.SEARCH for trial in trials)
-        feed = None if problem.sampler in HISTORY_FREE else self._feed(problem, trials, whole=whole)
-        return Request(problem=problem, number=number, index=index, feed=feed)
+        """The question for trial ``number``, after all of ``trials``; with ``whole`` it carries the full history."""
+        return Request(problem=problem, number=number, feed=self._feed(problem, trials, whole=whole))
 
     def _feed(self, problem: Problem, trials: Sequence[Trial], *, whole: bool) -> Feed:
         version = next(self._versions)
@@ -118,11 +116,15 @@ class Ledger:
         changed = (*finished, *trials[known.count :])
         return Feed(base=known.version, version=version, evaluations=tuple(map(evaluation, changed)))
 
-    def answered(self, request: Request, trials: Sequence[Trial], suggestion: Suggestion) -> None:
+    def answered(self, request: Request, suggestion: Suggestion) -> None:
         """Note that the worker gave this answer, and so holds the new trial as a running one."""
-        if request.feed is None:
-            return
-        running = {trial.number: trial.parameters for trial in trials if not trial.finished}
+        known = self._known.get(request.problem.key)
+        running = dict(known.running) if known is not None and request.feed.base is not None else {}
+        for each in request.feed.evaluations:
+            if each.state is TrialState.RUNNING:
+                running[each.number] = each.parameters
+            else:
+                running.pop(each.number, None)
         self._known[request.problem.key] = _Known(
             problem=request.problem,
             version=request.feed.version,

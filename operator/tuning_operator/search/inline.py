@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuning_operator.engine.facts import Trial
-from tuning_operator.search.history import Ledger, NeedHistory
+from tuning_operator.search import random_search
+from tuning_operator.search.blocks import SEQUENCES, BlockRequest, Blocks
+from tuning_operator.search.history import Ledger, NeedHistory, require_history
 from tuning_operator.search.problem import Exhausted, Problem, Suggestion
-from tuning_operator.search.worker import Worker
+from tuning_operator.search.worker import Worker, block
 
 
 class InlineSearcher:
@@ -15,6 +17,7 @@ class InlineSearcher:
 
     def __init__(self) -> None:
         self._ledger = Ledger()
+        self._blocks = Blocks()
         self._worker = Worker()
 
     async def ask(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion | Exhausted:
@@ -23,16 +26,21 @@ class InlineSearcher:
 
     def ask_now(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion | Exhausted:
         """See `Searcher.ask`."""
+        require_history(trials, number)
+        if problem.sampler == "random":
+            return random_search.suggest(problem, number)
+        if problem.sampler in SEQUENCES:
+            wanted = self._blocks.look(problem, trials)
+            return self._blocks.take(wanted, block(wanted)) if isinstance(wanted, BlockRequest) else wanted
         request = self._ledger.request(problem, trials, number)
         answer = self._worker.answer(request)
         if isinstance(answer, NeedHistory):
             request = self._ledger.request(problem, trials, number, whole=True)
             answer = self._worker.answer(request)
         assert not isinstance(answer, NeedHistory), "a whole history needs none"
-        if isinstance(answer, Suggestion):
-            self._ledger.answered(request, trials, answer)
+        self._ledger.answered(request, answer)
         return answer
 
     async def close(self) -> None:
         """Forget everything."""
-        self._ledger, self._worker = Ledger(), Worker()
+        self._ledger, self._blocks, self._worker = Ledger(), Blocks(), Worker()

@@ -10,20 +10,26 @@ import asyncio
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
+from tuning_operator.api.parameters import Parameters
 from tuning_operator.engine.facts import Trial
 from tuning_operator.engine.seeds import derive_seed
-from tuning_operator.search import worker
-from tuning_operator.search.history import Answer, Ledger, NeedHistory, Request
+from tuning_operator.search import random_search, worker
+from tuning_operator.search.blocks import SEQUENCES, BlockRequest, Blocks
+from tuning_operator.search.history import Ledger, NeedHistory, require_history
 from tuning_operator.search.problem import Exhausted, Problem, Suggestion
 from tuning_operator.search.searcher import SearchFailed
 
 _MOST_PROCESSES: Final = 4
+_Q = TypeVar("_Q")
+_T = TypeVar("_T")
+
 _TRIES: Final = 3  # a question that kills so many processes is the culprit
 
 
@@ -34,11 +40,18 @@ class SearchPool:
         """Make a pool of at most ``processes`` processes; by default one for each usable core, up to four."""
         count = processes or min(_MOST_PROCESSES, len(os.sched_getaffinity(0)))
         self._members = [_Member() for _ in range(count)]
+        self._blocks = Blocks()
 
     async def ask(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion | Exhausted:
         """See `Searcher.ask`."""
+        require_history(trials, number)
+        if problem.sampler == "random":
+            return random_search.suggest(problem, number)
         member = self._members[derive_seed(0, problem.key) % len(self._members)]
-        return await member.ask(problem, trials, number)
+        if problem.sampler not in SEQUENCES:
+            return await member.ask(problem, trials, number)
+        wanted = self._blocks.look(problem, trials)
+        return self._blocks.take(wanted, await member.block(wanted)) if isinstance(wanted, BlockRequest) else wanted
 
     async def close(self) -> None:
         """End the processes, each after the question that it is answering."""
@@ -53,34 +66,43 @@ class _Member:
         self._executor = _one_process()
         self._turn = asyncio.Lock()
 
-    async def ask(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion | Exhausted:
+    async def ask(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion:
+        """The next configuration of a sampler that reads the history."""
+        what = f"trial {number} (sampler {problem.sampler}, {len(trials)} trials before it)"
+        return await self._surviving(partial(self._ask, problem, trials, number), what=what)
+
+    async def block(self, request: BlockRequest) -> tuple[Parameters, ...]:
+        """A block of a sequence."""
+        what = f"configuration {request.first} (sampler {request.problem.sampler})"
+        return await self._surviving(partial(self._call, worker.block, request), what=what)
+
+    async def _surviving(self, question: Callable[[], Awaitable[_T]], *, what: str) -> _T:
         # One at a time: then a death concerns one question only.
         async with self._turn:
             for _ in range(_TRIES):
                 try:
-                    return await self._ask(problem, trials, number)
+                    return await question()
                 except BrokenProcessPool:
                     self.close(wait=False)
                     self._executor = _one_process()
         raise SearchFailed(
-            f"the search process died {_TRIES} times over trial {number} (sampler {problem.sampler}, {len(trials)} trials "
-            "before it); most likely it ran out of memory: raise the operator's memory limit or choose sampler tpe or random"
+            f"the search process died {_TRIES} times over {what}; most likely it ran out of memory: raise the operator's memory "
+            "limit or choose sampler tpe or random"
         )
 
-    async def _ask(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion | Exhausted:
+    async def _ask(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion:
         request = self._ledger.request(problem, trials, number)
-        answer = await self._call(request)
+        answer = await self._call(worker.answer, request)
         if isinstance(answer, NeedHistory):
             request = self._ledger.request(problem, trials, number, whole=True)
-            answer = await self._call(request)
+            answer = await self._call(worker.answer, request)
         assert not isinstance(answer, NeedHistory), "a whole history needs none"
-        if isinstance(answer, Suggestion):
-            self._ledger.answered(request, trials, answer)
+        self._ledger.answered(request, answer)
         return answer
 
-    async def _call(self, request: Request) -> Answer:
+    async def _call(self, function: Callable[[_Q], _T], question: _Q) -> _T:
         with _interrupts_held():
-            future: Future[Answer] = self._executor.submit(worker.answer, request)
+            future = self._executor.submit(function, question)
         return await asyncio.wrap_future(future)
 
     def close(self, *, wait: bool) -> None:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from scipy.stats import qmc
 
+from tuning_operator.api.parameters import Parameters
 from tuning_operator.engine.seeds import derive_seed
 from tuning_operator.search import points
-from tuning_operator.search.problem import Problem, Suggestion
+from tuning_operator.search.problem import Problem
 
 
-def suggest(problem: Problem, index: int) -> Suggestion:
-    """The configuration at a place of the study's sequence."""
+def block(problem: Problem, first: int, count: int) -> tuple[Parameters, ...]:
+    """So many configurations, a power of two, from a place of the study's sequence on."""
     sequence = qmc.Sobol(len(problem.parameters), scramble=True, rng=derive_seed(problem.seed, "qmc"))
-    if index:
-        sequence.fast_forward(index)
-    point = [float(coordinate) for coordinate in sequence.random(1)[0]]
-    return Suggestion(points.configuration(problem.parameters, point))
+    if first:
+        sequence.fast_forward(first)
+    return tuple(points.configuration(problem.parameters, point) for point in sequence.random(count).tolist())

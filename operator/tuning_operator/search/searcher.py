@@ -24,7 +24,8 @@ class Searcher(Protocol):
 
         Args:
             problem: the study's.
-            trials: all trials 0 .. number - 1, those of the baseline included, at their positions.
+            trials: all trials 0 .. number - 1, those of the baseline included, at their positions; unchanged until the
+                answer is there.
             number: the number that the new trial will have.
 
         Raises:

@@ -35,6 +35,7 @@ class View:
         self._storage = InMemoryStorage()
         self._study = optuna.create_study(storage=self._storage, study_name=problem.key, direction=problem.direction)
         self._study_id = self._storage.get_study_id_from_name(problem.key)
+        self._common = samplers.common_space(problem.sampler)
         self._count = 0
         self._baseline_trials = 0
 
@@ -57,7 +58,7 @@ class View:
             ValueError: this is not the next number.
         """
         self._expect(number)
-        self._study.sampler = samplers.sampler(self.problem, number, baseline_trials=self._baseline_trials)
+        self._study.sampler = samplers.sampler(self.problem, number, baseline_trials=self._baseline_trials, common=self._common)
         trial = self._study.ask()
         parameters = space.suggest(trial, self.problem.parameters)
         self._count += 1

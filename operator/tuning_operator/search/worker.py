@@ -11,9 +11,11 @@ import threading
 from multiprocessing import parent_process
 from typing import TYPE_CHECKING
 
-from tuning_operator.search import grid, random_search
+from tuning_operator.api.parameters import Parameters
+from tuning_operator.search import grid
+from tuning_operator.search.blocks import BLOCK, BlockRequest
 from tuning_operator.search.history import Answer, Feed, NeedHistory, Request
-from tuning_operator.search.problem import Problem, Suggestion
+from tuning_operator.search.problem import Problem
 from tuning_operator.search.recent import Recent
 from tuning_operator.search.searcher import SearchFailed
 
@@ -39,28 +41,15 @@ class Worker:
             return self._answer(request)
         except Exception as error:
             self._views.discard(request.problem.key)
-            raise SearchFailed(
-                f"sampler {request.problem.sampler} failed at trial {request.number}: {type(error).__name__}: {error}"
-            ) from error
+            raise _failed(request.problem, f"at trial {request.number}", error) from error
 
     def _answer(self, request: Request) -> Answer:
-        match request.problem.sampler:
-            case "random":
-                return random_search.suggest(request.problem, request.number)
-            case "grid":
-                return grid.suggest(request.problem, request.index)
-            case "qmc":
-                return _quasi_random(request.problem, request.index)
-        assert request.feed is not None
-        return self._from_history(request, request.feed)
-
-    def _from_history(self, request: Request, feed: Feed) -> Answer:
-        view = self._view(request.problem, feed)
+        view = self._view(request.problem, request.feed)
         if view is None:
             return NeedHistory()
-        view.feed(feed.evaluations)
+        view.feed(request.feed.evaluations)
         suggestion = view.ask(request.number)
-        self._views[request.problem.key] = (feed.version, view)
+        self._views[request.problem.key] = (request.feed.version, view)
         return suggestion
 
     def _view(self, problem: Problem, feed: Feed) -> View | None:
@@ -72,10 +61,28 @@ class Worker:
         return view if version == feed.base else None
 
 
-def _quasi_random(problem: Problem, index: int) -> Suggestion:
+def block(request: BlockRequest) -> tuple[Parameters, ...]:
+    """The configurations of a block; fewer when the sequence ends in it.
+
+    Raises:
+        SearchFailed: the grid is too large.
+    """
+    try:
+        return _sequence(request.problem, request.first)
+    except Exception as error:
+        raise _failed(request.problem, f"at configuration {request.first}", error) from error
+
+
+def _sequence(problem: Problem, first: int) -> tuple[Parameters, ...]:
+    if problem.sampler == "grid":
+        return grid.block(problem, first, BLOCK)
     from tuning_operator.search import qmc  # noqa: PLC0415 - scipy stays out of the main process
 
-    return qmc.suggest(problem, index)
+    return qmc.block(problem, first, BLOCK)
+
+
+def _failed(problem: Problem, where: str, error: Exception) -> SearchFailed:
+    return SearchFailed(f"sampler {problem.sampler} failed {where}: {type(error).__name__}: {error}")
 
 
 _worker = Worker()

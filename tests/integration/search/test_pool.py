@@ -22,6 +22,7 @@ from tests.unit.search.spaces import COUNTABLE, EVERYTHING, problem
 from tuning_operator.api.parameters import Parameters
 from tuning_operator.api.study import SamplerName
 from tuning_operator.search import worker
+from tuning_operator.search.blocks import BLOCK
 from tuning_operator.search.inline import InlineSearcher
 from tuning_operator.search.pool import SearchPool
 from tuning_operator.search.problem import Problem, Suggestion
@@ -57,18 +58,35 @@ def asked_parameters(record: Record) -> list[Parameters]:
     return [trial.parameters for trial in record.trials]
 
 
-async def undisturbed(asked: Problem) -> list[Parameters]:
+async def undisturbed(asked: Problem, trials: int = 20) -> list[Parameters]:
     inline = simulation(InlineSearcher(), asked)
-    return asked_parameters(await inline.until(20))
+    return asked_parameters(await inline.until(trials))
 
 
-@pytest.mark.parametrize("sampler", ["random", "grid", "qmc", "tpe", "gp", "cmaes"])
-async def test_a_process_killed_in_mid_study_changes_no_parameter(pool: SearchPool, sampler: SamplerName) -> None:
-    asked = problem(COUNTABLE if sampler == "grid" else EVERYTHING, sampler=sampler)
+@pytest.mark.parametrize(("sampler", "trials"), [("qmc", BLOCK + 10), ("tpe", 20), ("gp", 20), ("cmaes", 20)])
+async def test_a_process_killed_in_mid_study_changes_no_parameter(pool: SearchPool, sampler: SamplerName, trials: int) -> None:
+    asked = problem(EVERYTHING, sampler=sampler)
     study = simulation(pool, asked)
     await study.until(15)
     die(search_pid())
-    assert asked_parameters(await study.until(20)) == await undisturbed(asked)
+    assert asked_parameters(await study.until(trials)) == await undisturbed(asked, trials)
+
+
+async def test_a_grid_is_searched_to_its_end(pool: SearchPool) -> None:
+    asked = problem(COUNTABLE, sampler="grid")
+    assert asked_parameters(await simulation(pool, asked).until(25)) == await undisturbed(asked, 25)
+
+
+async def test_random_search_needs_no_process(pool: SearchPool) -> None:
+    asked = problem(sampler="random")
+    assert asked_parameters(await simulation(pool, asked).until(20)) == await undisturbed(asked)
+    assert multiprocessing.active_children() == []
+
+
+async def test_a_grid_too_large_is_told_with_its_cause(pool: SearchPool) -> None:
+    too_large = replace(problem(sampler="grid"), grid_points=400)
+    with pytest.raises(SearchFailed, match="sampler grid failed at configuration 0: ValueError: the grid has more than"):
+        await pool.ask(too_large, [], 0)
 
 
 async def test_studies_that_share_a_process_do_not_disturb_each_other(pool: SearchPool) -> None:

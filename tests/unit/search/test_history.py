@@ -8,7 +8,6 @@ from tests.unit.search.runs import trial
 from tests.unit.search.spaces import COUNTABLE, problem
 
 from tuning_operator.api.parameters import Parameters
-from tuning_operator.api.study import SamplerName
 from tuning_operator.engine.facts import Role, Trial, TrialState
 from tuning_operator.search.history import Evaluation, Feed, Ledger, NeedHistory, Request, evaluation
 from tuning_operator.search.problem import Problem, Suggestion
@@ -25,7 +24,6 @@ def told(number: int) -> Trial:
 
 
 def fed(request: Request) -> tuple[bool, list[int]]:
-    assert request.feed is not None
     return request.feed.base is None, [each.number for each in request.feed.evaluations]
 
 
@@ -33,7 +31,7 @@ def fed(request: Request) -> tuple[bool, list[int]]:
 def ledger() -> Ledger:
     """Knows a worker that holds trials 0 (complete), 1 (running) and 2, just suggested."""
     ledger, trials = Ledger(), [told(0), trial(1, HERE)]
-    ledger.answered(ledger.request(STUDY, trials, 2), trials, Suggestion(HERE))
+    ledger.answered(ledger.request(STUDY, trials, 2), Suggestion(HERE))
     return ledger
 
 
@@ -60,11 +58,18 @@ def test_a_question_carries_everything_on_demand(ledger: Ledger) -> None:
     assert fed(ledger.request(STUDY, AS_HELD, 3, whole=True)) == (True, [0, 1, 2])
 
 
-@pytest.mark.parametrize("sampler", ["random", "grid", "qmc"])
-def test_samplers_without_a_model_are_fed_nothing_but_their_place(sampler: SamplerName) -> None:
-    baseline = replace(told(0), role=Role.BASELINE)
-    request = Ledger().request(replace(STUDY, sampler=sampler), [baseline, told(1)], 2)
-    assert (request.feed, request.index) == (None, 1)
+def test_what_was_sent_is_not_sent_again(ledger: Ledger) -> None:
+    trials = [told(0), told(1), trial(2, HERE), told(3), trial(4, THERE)]
+    request = ledger.request(STUDY, trials, 5)
+    assert fed(request) == (False, [1, 3, 4])
+    ledger.answered(request, Suggestion(HERE))
+    trials = [told(0), told(1), told(2), told(3), trial(4, THERE), trial(5, HERE)]
+    assert fed(ledger.request(STUDY, trials, 6)) == (False, [2])
+
+
+def test_what_got_no_answer_is_sent_again(ledger: Ledger) -> None:
+    trials = [told(0), told(1), trial(2, HERE)]
+    assert fed(ledger.request(STUDY, trials, 3)) == fed(ledger.request(STUDY, trials, 3)) == (False, [1])
 
 
 def test_a_worker_that_lost_the_view_asks_for_the_history(ledger: Ledger) -> None:
