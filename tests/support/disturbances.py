@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from hypothesis import strategies as st
 from tests.support.simulated_world import SimulatedWorld
 from tests.support.studies import study_spec
 
+from tuning_operator.api.contract import STEPS_PER_FOLD
+from tuning_operator.api.pruning import PrunerName
 from tuning_operator.api.study import StudySpec
 from tuning_operator.engine.facts import Outcome, Phase, StudyCause
 
@@ -17,6 +19,25 @@ ENDS = st.sampled_from(
 )
 CAUSES = st.builds(StudyCause, reason=st.just("QuotaUsedUp"), message=st.just("quota gpus is used up"), passing=st.booleans())
 VALUES = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True), st.floats(0, 1))
+
+
+@st.composite
+def prunings(draw: st.DrawFn) -> dict[str, Any]:
+    """The sections of a manifest that say what is pruned, with every pruner, with folds and without."""
+    pruner = draw(st.sampled_from(get_args(PrunerName)))
+    pruning: dict[str, Any] = {"pruner": pruner, "startupTrials": draw(st.integers(1, 3)), "warmupSteps": draw(st.integers(0, 2))}
+    match pruner:
+        case "auto" | "asha" | "hyperband":
+            pruning |= {"maxResource": draw(st.integers(1, 9)), "reductionFactor": draw(st.integers(2, 3))}
+        case "percentile":
+            pruning |= {"percentile": draw(st.sampled_from([1, 25, 99]))}
+        case "threshold":
+            pruning |= draw(st.sampled_from([{"lower": 0.2}, {"upper": 0.8}, {"lower": -1, "upper": 1}]))
+    if pruner == "patient" or draw(st.booleans()):
+        pruning |= {"patience": draw(st.integers(1, 2)), "minDelta": draw(st.sampled_from([0, 0.1]))}
+    if pruner != "folds" and draw(st.booleans()):
+        return {"pruning": pruning}
+    return {"pruning": pruning, "validation": {"folds": draw(st.integers(2, 3)), "strictFolds": draw(st.booleans())}}
 
 
 @st.composite
@@ -40,7 +61,7 @@ def specs(draw: st.DrawFn) -> StudySpec:
         trial=trial,
         objectives=[objective],
         baseline={"repeats": draw(st.integers(0, 3))},
-        pruning={"pruner": draw(st.sampled_from(["none", "median"])), "startupTrials": draw(st.integers(1, 3))},
+        **draw(prunings()),
         retry={"failures": draw(st.integers(0, 2))},
         ttlSecondsAfterFinished=draw(st.sampled_from([None, 0, 60])),
     )
@@ -88,7 +109,10 @@ def _queue(world: SimulatedWorld, data: st.DataObject) -> None:
 
 
 def _report(world: SimulatedWorld, number: int, data: st.DataObject) -> None:
-    world.report(number, data.draw(st.integers(0, 5)), data.draw(st.floats(allow_nan=True)))
+    step = data.draw(st.integers(0, 5))
+    if world.facts.spec.validation is not None:
+        step += data.draw(st.integers(0, world.facts.spec.validation.folds - 1)) * STEPS_PER_FOLD
+    world.report(number, step, data.draw(st.floats(allow_nan=True)))
 
 
 def _place(world: SimulatedWorld, number: int, _data: st.DataObject) -> None:
@@ -115,9 +139,7 @@ _TO_AN_ATTEMPT: Final[Mapping[str, Callable[[SimulatedWorld, int, st.DataObject]
     "end": lambda world, number, data: world.end(number, data.draw(ENDS), value=data.draw(VALUES)),
     "vanish": lambda world, number, _: world.vanish(number),
     "post": lambda world, number, data: world.post(number, data.draw(st.floats(allow_nan=True))),
-    "report": lambda world, number, data: world.report(
-        number, data.draw(st.integers(0, 5)), data.draw(st.floats(allow_nan=True))
-    ),
+    "report": _report,
     "configuration": lambda world, number, _: world.end(number, Outcome.CONFIGURATION),
     "hold up": lambda world, number, _: world.hold_up(number),
     "go on": lambda world, number, _: world.hold_up(number, held_up=False),

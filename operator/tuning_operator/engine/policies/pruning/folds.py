@@ -29,6 +29,10 @@ _LEAST_TRIALS: Final = 3
 _STRICT_LEAST_FOLDS: Final = 2
 
 
+_ROUNDING: Final = 1e-9
+"""A spread that is no more than this share of the scores is none: of scores that trial and fold explain there is no chance."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Field:
     """What a trial is compared with."""
@@ -100,7 +104,7 @@ def behind(scores: Scores, field: Field, *, strict: bool) -> bool:
     if strict and (len(differences) < _STRICT_LEAST_FOLDS or max(differences) >= 0):
         return False
     folds = len(field.incumbent)
-    if not differences or field.spread == 0:
+    if not differences or field.spread <= _ROUNDING * max(map(abs, field.incumbent)):
         return False
     return chance(differences, field) < limit(folds)
 
