@@ -10,7 +10,7 @@ from tuning_trainer.resolve import resolve
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run one training.
+    """Run one training, in the way that the trial's role asks for.
 
     Raises:
         SystemExit: with code 75 when it was interrupted, 78 when a setting is wrong.
@@ -18,9 +18,11 @@ def main(arguments: Sequence[str]) -> None:
     with tuning_client.trial() as trial:
         settings = resolve(arguments, trial.parameters)
         # After the settings: torch takes seconds to import, and a wrong setting is told at once.
+        from tuning_trainer import memory  # noqa: PLC0415
         from tuning_trainer.train import train  # noqa: PLC0415
 
-        train(trial, settings)
+        with memory.ending_the_trial(trial):
+            train(trial, settings)
 
 
 if __name__ == "__main__":

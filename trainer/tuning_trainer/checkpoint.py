@@ -34,6 +34,9 @@ class CheckpointFile:
         self._path = path
         self._training = dict(training)
 
+    def __str__(self) -> str:
+        return str(self._path)
+
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the file. Whoever reads it, after a loss of power too, finds the old state or the new one.
 
@@ -43,13 +46,12 @@ class CheckpointFile:
         payload = BytesIO()
         torch.save({"training": self._training, "state": dict(state)}, payload)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._path.with_suffix(".unfinished")
-        with unfinished.open("wb") as file:
+        with self._unfinished.open("wb") as file:
             file.write(_HEADER + hashlib.sha256(payload.getbuffer()).digest())
             file.write(payload.getbuffer())
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(self._path)
+        self._unfinished.replace(self._path)
         _sync_directory(self._path.parent)
 
     def load(self) -> Mapping[str, Any] | None:
@@ -71,6 +73,15 @@ class CheckpointFile:
                 )
         state: Mapping[str, Any] = document["state"]
         return state
+
+    def remove(self) -> None:
+        """Delete the file; there may be none."""
+        for path in (self._path, self._unfinished):
+            path.unlink(missing_ok=True)
+
+    @property
+    def _unfinished(self) -> Path:
+        return self._path.with_suffix(".unfinished")
 
     def _document(self, payload: bytes) -> Mapping[str, Any]:
         try:

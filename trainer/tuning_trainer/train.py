@@ -3,128 +3,197 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Final
+import time
+from contextlib import nullcontext
+from itertools import islice
 
+import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
-from tuning_client import ConfigurationError, Pruned, Trial
-from tuning_trainer import data, models, optimizers
-from tuning_trainer.checkpoint import CheckpointFile, CheckpointRefusedError
-from tuning_trainer.data import Rows
+from tuning_client import Diagnosis, Pruned, Trial
+from tuning_trainer import models, optimizers, schedules
+from tuning_trainer.data import FinalData, Fold, Source, load_search
+from tuning_trainer.diagnosis import Beginning, diagnose
+from tuning_trainer.measures import Measures
+from tuning_trainer.outcome import Outcome
+from tuning_trainer.precision import Precision
+from tuning_trainer.scoring import ON_TRAINING_ROWS, Loss, answers, loss_function, monitored, scores
+from tuning_trainer.session import Session
 from tuning_trainer.settings import Settings
-from tuning_trainer.state import TrainingState
+from tuning_trainer.state import DataOrder, History, MeanLoss, Randomness, Stopwatch, TrainingState
+from tuning_trainer.stopping import EarlyStopping
 
-CHECKPOINT_NAME: Final = "training.checkpoint"
+Learnable = Fold | FinalData
 
 
-def train(trial: Trial, settings: Settings) -> nn.Module:
-    """Train as the settings say, report every epoch, give the trial its result.
+def train(trial: Trial, settings: Settings) -> None:
+    """Train as the settings say, one fold after another, report every epoch, give the trial its result.
 
-    The result holds the best epoch's val_accuracy, val_loss and train_loss, best_epoch, epochs, and seconds of training.
-    A loss that is not finite ends the training with a val_accuracy of nan. On the CPU equal settings and seed give equal
-    results to the last bit, interrupted or not.
-
-    Returns:
-        The model with the weights of its best epoch; with its last ones if it diverged.
+    The result holds the metrics of the best epoch, best_epoch, epochs, and seconds of training; of several folds their
+    means, see `outcome.summary`. On the CPU equal settings and seed give equal results to the last bit, interrupted or
+    not; on a GPU they do with --deterministic=on.
 
     Raises:
         Pruned: the study found the trial not worth finishing.
         SystemExit: with code 75, after a checkpoint: the trial was interrupted.
-        ConfigurationError: the device that the settings name is not there.
+        ConfigurationError: a setting is wrong, or does not go with the others or with the data.
     """
-    torch.set_num_threads(settings.threads)
-    torch.manual_seed(trial.seed)
-    device = _device(settings)
-    training, validation, classes = data.load(settings, device)
-    model = models.build(settings, features=training.width, classes=classes).to(device)
-    optimizer = optimizers.build(settings, model)
-    state = TrainingState(model, optimizer, rows=len(training), seed=trial.seed)
-    checkpoint = _checkpoint(trial, settings)
-    _resume(state, checkpoint)
-
-    while not state.finished(epochs=settings.epochs, patience=settings.patience):
-        model.train()
-        for batch in state.batches(settings.batch_size):
-            optimizer.zero_grad()
-            loss = cross_entropy(model(training.features[batch]), training.targets[batch])
-            loss.backward()
-            optimizer.step()
-            state.end_step(batch, loss)
-
-            if trial.should_prune():
-                raise Pruned
-            if trial.interrupted:
-                _save(state, checkpoint)
-                trial.exit_interrupted()
-
-        metrics = evaluate(model, validation) | {"train_loss": state.train_loss}
-        if not all(math.isfinite(value) for value in metrics.values()):
-            return _diverged(trial, state, metrics)
-        state.end_epoch(metrics, min_delta=settings.min_delta)
-        # Reported before it is saved: a process killed in between repeats the epoch and the report, and loses neither.
-        trial.report(state.epoch, **metrics)
-        _save(state, checkpoint)
-
-    assert state.best is not None, "the first epoch with finite metrics is the best so far"
-    model.load_state_dict(state.best.weights)
-    trial.result(**state.best.metrics, best_epoch=state.best.epoch, epochs=state.epoch, seconds=state.seconds)
-    return model
+    with Session(trial, settings) as session:
+        data = load_search(settings)
+        for fold in range(len(data.splits)) if trial.fold is None else (trial.fold,):
+            if fold not in session.finished:
+                rows = data.fold(fold, session.device)
+                _model, outcome = fit(session, settings, rows, validation=rows.validation, fold=fold)
+                session.finish(fold, outcome)
+            if session.finished[fold].diverged:
+                break
+        session.give_result()
 
 
-@torch.inference_mode()
-def evaluate(model: nn.Module, rows: Rows) -> dict[str, float]:
-    """Accuracy (share of rows whose largest logit is their class) and mean cross-entropy (nats)."""
-    model.eval()
-    logits = model(rows.features)
-    return {
-        "val_accuracy": (logits.argmax(dim=1) == rows.targets).double().mean().item(),
-        "val_loss": cross_entropy(logits, rows.targets).item(),
-    }
+def fit(
+    session: Session,
+    settings: Settings,
+    rows: Learnable,
+    *,
+    validation: Source | None,
+    fold: int = 0,
+    epochs: int | None = None,
+    horizon: int | None = None,
+) -> tuple[nn.Module, Outcome]:
+    """Train a network on the training rows, from its first weights to its best ones.
 
+    Args:
+        session: whom it reports to, and where it continues from.
+        settings: of the training.
+        rows: what it learns from.
+        validation: the rows by which epochs are compared. None: nothing stops it early, and the last epoch counts.
+        fold: whose random numbers and reports these are.
+        epochs: instead of the settings' own.
+        horizon: epochs that the schedule is stretched over; None: the settings' own.
 
-def _device(settings: Settings) -> torch.device:
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError(
-            "--device: 'cuda' was asked for, but torch finds no GPU; ask for trial.gpus: 1 or give --device=auto"
-        )
-    if settings.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(settings.device)
+    Returns:
+        The network with the weights of its best epoch (its last ones if it diverged), and how the training ended.
 
-
-def _checkpoint(trial: Trial, settings: Settings) -> CheckpointFile | None:
-    if trial.checkpoint_dir is None:
-        return None
-    return CheckpointFile(trial.checkpoint_dir / CHECKPOINT_NAME, training=asdict(settings) | {"seed": trial.seed})
-
-
-def _resume(state: TrainingState, checkpoint: CheckpointFile | None) -> None:
+    Raises:
+        Pruned: the study found the trial not worth finishing.
+        SystemExit: with code 75, after a checkpoint: the trial was interrupted.
+        ConfigurationError: settings do not go together.
+    """
+    epochs = epochs or settings.epochs
+    state = new_state(session, settings, rows, validated=validation is not None, fold=fold, horizon=horizon)
+    loss_of = loss_function(settings, rows.problem, rows.class_weights)
+    session.begin(fold, state, epochs=epochs)
     try:
-        saved = checkpoint.load() if checkpoint else None
-    except CheckpointRefusedError as error:
-        _say(f"{error}; training starts anew")
-        return
-    if saved:
-        state.load_state_dict(saved)
-        _say(f"continues from its checkpoint after epoch {state.epoch}")
+        while state.epoch < epochs and not state.stopping.over(state.epoch):
+            started, rows_left = time.perf_counter(), len(state.order.remaining())
+            learn(session, settings, state, training=rows.training, loss_of=loss_of)
+            metrics = {"train_loss": state.loss.mean()}
+            rows_per_second = rows_left / (time.perf_counter() - started)
+            if validation:
+                metrics = validate(session, settings, state, rows=rows, validation=validation) | metrics
+
+            state.end_epoch(metrics)
+            if not all(map(math.isfinite, metrics.values())):
+                break
+            if validation:
+                state.stopping.see(state.epoch, metrics, state.model)
+            session.end_epoch(state, metrics, rows_per_second=rows_per_second)
+    except Pruned:
+        raise Pruned(diagnoses=_diagnoses(settings, rows, validation, state)) from None
+    state.stopping.restore_best(state.model)
+    return state.model, state.outcome(_diagnoses(settings, rows, validation, state), rows.warnings)
 
 
-def _save(state: TrainingState, checkpoint: CheckpointFile | None) -> None:
-    if checkpoint:
-        checkpoint.save(state.state_dict())
+def new_state(
+    session: Session, settings: Settings, rows: Learnable, *, validated: bool, fold: int, horizon: int | None
+) -> TrainingState:
+    """Everything that changes while training, as it is before the first step."""
+    device, trial = session.device, session.trial
+    model_seed, order_seed = _seeds(trial.seed, fold)
+    randomness = Randomness(device, model_seed)
+    model = models.build(settings, rows.problem).to(device)
+    if settings.compile == "on":
+        models.compile_in_place(model, device)
+    order = DataOrder(len(rows.training), batch_size=settings.batch_size, accumulation=settings.accumulation, seed=order_seed)
+    optimizer = optimizers.build(settings, model)
+    watched = monitored(trial.metric, rows.problem, by_hand=trial.by_hand) if validated else ON_TRAINING_ROWS
+    return TrainingState(
+        model=model,
+        optimizer=optimizer,
+        schedule=schedules.build(settings, optimizer, steps_per_epoch=order.steps_per_epoch, horizon=horizon),
+        precision=Precision(settings, device),
+        measures=Measures(
+            model,
+            hidden=models.hidden_activations(model),
+            steps_per_epoch=order.steps_per_epoch,
+            gradient_clipping=settings.gradient_clipping,
+        ),
+        stopping=EarlyStopping(watched, patience=settings.patience, min_delta=settings.min_delta),
+        order=order,
+        loss=MeanLoss(device),
+        history=History(),
+        randomness=randomness,
+        clock=Stopwatch(),
+    )
 
 
-def _diverged(trial: Trial, state: TrainingState, metrics: Mapping[str, float]) -> nn.Module:
-    name, value = next((name, value) for name, value in metrics.items() if not math.isfinite(value))
-    _say(f"diverged: {name} is {value} in epoch {state.epoch + 1}; a lower learning_rate may help")
-    trial.result(**{**metrics, "val_accuracy": math.nan}, epochs=state.epoch + 1, seconds=state.seconds)
-    return state.model
+def learn(session: Session, settings: Settings, state: TrainingState, *, training: Source, loss_of: Loss) -> None:
+    """Make the steps that are left of an epoch. None of them waits for the device."""
+    model, optimizer, precision, measures = state.model, state.optimizer, state.precision, state.measures
+    model.train()
+    batches = training.batches(state.order.remaining(), settings.batch_size)
+    for step_rows in state.order.steps():
+        optimizer.zero_grad()
+        for inputs, targets in islice(batches, settings.accumulation):
+            with precision.autocast():
+                outputs = model(inputs)
+            loss = loss_of(outputs, targets)
+            share = len(targets) / step_rows
+            precision.backward(loss if share == 1 else loss * share)
+            state.loss.add(loss, rows=len(targets))
+        precision.unscale(optimizer)
+        measures.after_backward(loss, outputs, targets)
+        if settings.gradient_clipping:
+            optimizers.clip(optimizer, largest=settings.gradient_clipping)
+        if precision.step(optimizer):
+            state.schedule.step()
+        measures.after_step()
+        state.order.advance(step_rows)
+        session.after_step(state)
 
 
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"tuning_trainer: {sentence}\n")
+def validate(
+    session: Session, settings: Settings, state: TrainingState, *, rows: Learnable, validation: Source
+) -> dict[str, float]:
+    """The metrics of the validation rows."""
+    gathered = scores(rows.problem, rows.target_scale)
+    # A compiled network calls no hooks.
+    eager = torch.compiler.set_stance("force_eager") if settings.compile == "on" else nullcontext()
+    with state.measures.watching_units(), eager:
+        for outputs, targets in answers(
+            state.model, validation, batch_size=settings.batch_size, autocast=state.precision.autocast
+        ):
+            gathered.add(outputs, targets)
+            session.pause(state)
+    return gathered.metrics("val")
+
+
+def _seeds(seed: int, fold: int) -> tuple[int, int]:
+    """Seeds of the network (its first weights, dropout) and of the order of the rows, independent of other folds'."""
+    model_seed, order_seed = np.random.SeedSequence([seed, fold]).generate_state(2, np.uint32).tolist()
+    return model_seed, order_seed
+
+
+def _diagnoses(settings: Settings, rows: Learnable, validation: Source | None, state: TrainingState) -> tuple[Diagnosis, ...]:
+    if validation is None:
+        return ()
+    beginning = Beginning(
+        settings=settings,
+        task=rows.problem.task,
+        loss=state.measures.first_loss,
+        chance_loss=rows.chance_loss,
+        validation_rows=len(validation),
+        feature_spread=rows.spread.ratio if rows.spread else None,
+    )
+    return diagnose(beginning, state.history.epochs)

@@ -1,0 +1,228 @@
+"""How people follow a training: a bar on a terminal, a line per epoch in a log, curves in TensorBoard."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from tqdm import tqdm
+
+from tuning_client import ConfigurationError, Trial
+from tuning_trainer.settings import Settings
+
+_SECONDS_BETWEEN_LINES: Final = 1.0
+_SHOWN: Final = 3
+"""Metrics beside a bar."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """The part of a training that begins or goes on: a fold, or all of it.
+
+    Args:
+        fold: None where there is but one split.
+        epochs: that it has at most.
+        steps: of an epoch.
+        done: steps of it that earlier attempts did.
+    """
+
+    fold: int | None
+    epochs: int
+    steps: int
+    done: int = 0
+
+    @property
+    def name(self) -> str:
+        """What people see before the epoch."""
+        return "" if self.fold is None else f"fold {self.fold} "
+
+
+class Follower:
+    """Somebody who follows a training; this one looks away. Told of each step, a follower must be quick."""
+
+    def begin(self, stretch: Stretch) -> None:
+        """A fold begins or goes on."""
+
+    def step(self) -> None:
+        """A step was made."""
+
+    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
+        """An epoch, counted from 1, is done."""
+
+    def aside(self) -> AbstractContextManager[Any]:
+        """While somebody else writes to the terminal."""
+        return nullcontext()
+
+    def close(self) -> None:
+        """The training is over."""
+
+
+class Lines(Follower):
+    """A line per epoch, but no more than one a second beside the first and the last: for a Pod's log.
+
+    Args:
+        stream: where to.
+        clock: in seconds.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._stretch = Stretch(fold=None, epochs=0, steps=0)
+        self._next = float("-inf")
+
+    def begin(self, stretch: Stretch) -> None:
+        """See `Follower`."""
+        self._stretch = stretch
+        self._next = float("-inf")
+
+    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
+        """See `Follower`."""
+        if self._clock() >= self._next or number == self._stretch.epochs:
+            self._next = self._clock() + _SECONDS_BETWEEN_LINES
+            figures = " ".join(f"{name}={value:.6g}" for name, value in metrics.items())
+            self._stream.write(f"{self._stretch.name}epoch {number}/{self._stretch.epochs}: {figures}\n")
+            self._stream.flush()
+
+
+class Bar(Follower):
+    """A bar over all steps of a fold, with the epoch and its first metrics."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._stretch = Stretch(fold=None, epochs=0, steps=0)
+        self._bar: tqdm[Any] | None = None
+
+    def begin(self, stretch: Stretch) -> None:
+        """See `Follower`."""
+        self.close()
+        self._stretch = stretch
+        self._bar = tqdm(
+            total=stretch.epochs * stretch.steps,
+            initial=stretch.done,
+            desc=self._described(1 + stretch.done // max(stretch.steps, 1)),
+            unit="step",
+            file=self._stream,
+            dynamic_ncols=True,
+        )
+
+    def step(self) -> None:
+        """See `Follower`."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
+        """See `Follower`."""
+        if self._bar is not None:
+            shown = {name: f"{metrics[name]:.4g}" for name in list(metrics)[:_SHOWN]}
+            self._bar.set_description(self._described(min(number + 1, self._stretch.epochs)), refresh=False)
+            self._bar.set_postfix(shown, refresh=False)
+
+    def _described(self, epoch: int) -> str:
+        return f"{self._stretch.name}epoch {epoch}/{self._stretch.epochs}"
+
+    def aside(self) -> AbstractContextManager[Any]:
+        """See `Follower`."""
+        outside: AbstractContextManager[Any] = tqdm.external_write_mode(file=sys.stdout)
+        return outside
+
+    def close(self) -> None:
+        """See `Follower`."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class EventFiles(Follower):
+    """Curves for TensorBoard, those of each fold in a folder of its own.
+
+    Args:
+        folder: made when the first epoch is done.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writer: Any = None
+
+    def begin(self, stretch: Stretch) -> None:
+        """See `Follower`."""
+        # Takes a second to import, and few want it.
+        from tensorboardX import SummaryWriter  # noqa: PLC0415
+
+        self.close()
+        folder = self._folder if stretch.fold is None else self._folder / f"fold-{stretch.fold}"
+        # An attempt that was killed may have written epochs that are now repeated.
+        self._writer = SummaryWriter(str(folder), purge_step=1 + stretch.done // max(stretch.steps, 1))
+
+    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
+        """See `Follower`."""
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, value, number)
+
+    def close(self) -> None:
+        """See `Follower`."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+class Everyone(Follower):
+    """Several followers as one."""
+
+    def __init__(self, *followers: Follower) -> None:
+        self._followers = followers
+
+    def begin(self, stretch: Stretch) -> None:
+        """See `Follower`."""
+        for follower in self._followers:
+            follower.begin(stretch)
+
+    def step(self) -> None:
+        """See `Follower`."""
+        for follower in self._followers:
+            follower.step()
+
+    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
+        """See `Follower`."""
+        for follower in self._followers:
+            follower.epoch(number, metrics)
+
+    def aside(self) -> AbstractContextManager[Any]:
+        """See `Follower`."""
+        return self._followers[0].aside()
+
+    def close(self) -> None:
+        """See `Follower`."""
+        for follower in self._followers:
+            follower.close()
+
+
+def follower(settings: Settings, trial: Trial, *, terminal: TextIO, log: TextIO) -> Follower:
+    """Whoever follows this training.
+
+    By hand the client prints a line per epoch itself.
+
+    Raises:
+        ConfigurationError: event files are asked for and have no folder.
+    """
+    watcher = _watcher(settings, trial, terminal=terminal, log=log)
+    if settings.tensorboard == "off":
+        return watcher
+    if trial.output_dir is None:
+        raise ConfigurationError(
+            "--tensorboard: 'on' has no folder to write to; set TUNING_OUTPUT_DIR to one, or give --tensorboard=off"
+        )
+    return Everyone(watcher, EventFiles(trial.output_dir / "tensorboard"))
+
+
+def _watcher(settings: Settings, trial: Trial, *, terminal: TextIO, log: TextIO) -> Follower:
+    if settings.progress == "bar" or (settings.progress == "auto" and terminal.isatty()):
+        return Bar(terminal)
+    if settings.progress == "none" or trial.by_hand:
+        return Follower()
+    return Lines(log)
