@@ -8,7 +8,7 @@ from typing import Final
 import torch
 
 from tuning_client import Diagnosis
-from tuning_trainer.diagnosis.course import about, named
+from tuning_trainer.diagnosis.course import named
 from tuning_trainer.settings import Settings
 
 # What torch and its allocators say where they raise no error of a type of its own.
@@ -27,9 +27,10 @@ def out_of_memory(error: BaseException, settings: Settings) -> Diagnosis | None:
     ):
         return None
     asked = _gibibytes(str(error))
-    what = "The memory was" if asked is None else f"{asked:.2g} GiB more were asked of the memory than there"
+    what = "The memory was not enough" if asked is None else f"Another {asked:.3g} GiB of memory could not be had"
     sentence = (
-        f"{what} not enough: lower batch_size from {settings.batch_size} to about {about(max(1, settings.batch_size // 2))}"
+        f"{what}: lower batch_size from {settings.batch_size} to {max(1, settings.batch_size // 2)}, with accumulation"
+        f" {2 * settings.accumulation} for the same steps, or hidden_units from {settings.hidden_units}, or layers."
     )
     return named("out-of-memory", sentence, asked, threshold=None)
 

@@ -56,13 +56,14 @@ def did_not_converge(course: Course) -> Diagnosis | None:
     before, last = course.part(0.6, 0.8), course.part(0.8)
     losses = [epoch.train_loss for epoch in (*before, *last)]
     falling = statistics.fmean(now < previous for previous, now in pairwise(losses))
-    end = statistics.fmean(epoch.train_loss for epoch in last)
+    # Medians: one epoch above the others is no fall after it.
+    end = statistics.median(epoch.train_loss for epoch in last)
     whole = course.start - end
     # More epochs would not help where the validation rows have been best long ago.
     best_is_recent = min(course.epochs, key=lambda epoch: epoch.val_loss) in last
     if falling < FALLING_SHARE or whole < STILL_FALLING * course.start or not best_is_recent:
         return None
-    fall = (statistics.fmean(epoch.train_loss for epoch in before) - end) / whole
+    fall = (statistics.median(epoch.train_loss for epoch in before) - end) / whole
     if not fall > STILL_FALLING:
         return None
     rate, epochs = course.settings.learning_rate, course.settings.epochs

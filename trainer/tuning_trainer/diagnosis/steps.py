@@ -49,7 +49,7 @@ def exploding_gradients(course: Course) -> Diagnosis | None:
     first = next((epoch.gradient_norm_median for epoch in course.epochs if epoch.gradient_norm_median is not None), None)
     if first is None:
         return None
-    largest = max(epoch.gradient_norm_max for epoch in course.epochs if epoch.gradient_norm_max is not None)
+    largest = max((epoch.gradient_norm_max for epoch in course.epochs if epoch.gradient_norm_max is not None), default=first)
     clipping = f"set gradient_clipping to about {about(min(first, 1.0))}"
     advice = f"{clipping}, add normalization, or lower learning_rate to about {about(course.settings.learning_rate / 3)}"
     if first > EXPLODING:
