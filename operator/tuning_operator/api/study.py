@@ -133,7 +133,7 @@ class StudySpec(ApiModel):
         },
     )
     search: Search = Field(default=Search(), description="How the next parameters are chosen.")
-    pruning: Pruning = Field(default_factory=Pruning, description="When a hopeless trial is stopped early.")
+    pruning: Pruning = Field(default=Pruning(), description="When a hopeless trial is stopped early.")
     validation: Validation | None = Field(
         default=None, description="Cross-validation: a trial is its folds. Without, a trial is one training."
     )

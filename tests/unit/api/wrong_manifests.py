@@ -407,6 +407,87 @@ WRONG = [
         "grid has 99 points, more than budget.maxTrials 60",
         "raise maxTrials, have fewer points (a larger step, fewer choices, lower gridPoints), or use another sampler",
     ),
+    # Pruning and folds
+    Wrong(
+        "an unknown pruner",
+        {"spec.pruning": {"pruner": "wilcoxon"}},
+        "spec.pruning.pruner",
+        "'wilcoxon' is not possible",
+        "known are none, auto, median, percentile, asha, hyperband, patient, threshold, folds",
+    ),
+    *(
+        Wrong(
+            f"pruner {pruner} without maxResource",
+            {"spec.pruning": {"pruner": pruner}},
+            "spec.pruning",
+            f"pruner {pruner} needs to know how long a full training is",
+            "set maxResource to its last step",
+        )
+        for pruner in ("auto", "asha", "hyperband")
+    ),
+    Wrong(
+        "a maxResource in words",
+        {"spec.pruning": {"pruner": "hyperband", "maxResource": "auto"}},
+        "spec.pruning.maxResource",
+        "'auto' is not a whole number",
+        "write one such as 3",
+    ),
+    Wrong(
+        "a first rung at the end of the training",
+        {"spec.pruning": {"pruner": "asha", "minResource": 30, "maxResource": 30}},
+        "spec.pruning",
+        "minResource 30 is not below maxResource 30",
+        "a trial would be judged at its end only, so lower it",
+    ),
+    Wrong(
+        "halving by one",
+        {"spec.pruning": {"pruner": "asha", "maxResource": 30, "reductionFactor": 1}},
+        "spec.pruning.reductionFactor",
+        "1 is below 2",
+        "make it at least 2",
+    ),
+    Wrong(
+        "pruner percentile without a percentile",
+        {"spec.pruning": {"pruner": "percentile"}},
+        "spec.pruning",
+        "pruner percentile needs to know which",
+        "set percentile, such as 25 for the best quarter",
+    ),
+    Wrong(
+        "pruner patient without patience",
+        {"spec.pruning": {"pruner": "patient"}},
+        "spec.pruning",
+        "pruner patient needs to know for how long",
+        "set patience to a number of reports",
+    ),
+    Wrong(
+        "pruner threshold without a threshold",
+        {"spec.pruning": {"pruner": "threshold"}},
+        "spec.pruning",
+        "pruner threshold has no threshold",
+        "set lower or upper",
+    ),
+    Wrong(
+        "thresholds that leave nothing",
+        {"spec.pruning": {"pruner": "threshold", "lower": 0.75, "upper": 0.5}},
+        "spec.pruning",
+        "lower 0.75 is not below upper 0.5",
+        "swap them, or drop one",
+    ),
+    Wrong(
+        "pruner folds without folds",
+        {"spec.pruning": {"pruner": "folds"}},
+        "spec.pruning.pruner",
+        "folds needs folds to compare",
+        "set validation: {folds: 5}, or use another pruner",
+    ),
+    Wrong(
+        "cross-validation with one fold",
+        {"spec.validation": {"folds": 1}},
+        "spec.validation.folds",
+        "1 is below 2",
+        "make it at least 2",
+    ),
     # The template
     Wrong(
         "a template without containers",
