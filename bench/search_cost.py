@@ -2,8 +2,9 @@
 
 Five parameters, ten trials running. Medians of a few asks, each after one more trial has ended, as in a study that goes
 on: the search process holds the history already, and is told what has changed. Stock Optuna asks the same sampler about
-the same trials in its own storage in memory: that is what the sampler itself costs. The way to the search process and
-back is measured apart, with a sampler that needs no history.
+the same trials in its own storage in memory: that is what the sampler itself costs. It keeps what it learnt at the ask
+before, where ours begins anew, so that the answer can be repeated. All of this is in one process; what the way to the
+search process and back adds is measured apart.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
+import pickle
 import statistics
 import sys
 import time
@@ -36,17 +38,19 @@ from tuning_operator.api.manifest import parse
 from tuning_operator.api.parameters import ParameterValue
 from tuning_operator.api.study import SamplerName
 from tuning_operator.engine.facts import Role, Trial, TrialState
+from tuning_operator.search.history import Ledger
 from tuning_operator.search.inline import InlineSearcher
 from tuning_operator.search.pool import SearchPool
 from tuning_operator.search.problem import Problem, Suggestion, problem_of
 from tuning_operator.search.random_search import suggest
+from tuning_operator.search.searcher import Searcher
 from tuning_operator.search.space import distribution, encode
 
 HISTORIES: Final = (10, 100, 1_000, 3_000, 10_000)
 QUICK: Final = (10, 100, 300)
 RUNNING: Final = 10
 ASKS: Final = 5
-WAYS: Final = 100
+WAYS: Final = 50
 LONGEST: Final = 3.0
 """Seconds of an ask after which a sampler is not asked about longer histories: those of GP grow with their square."""
 
@@ -154,17 +158,43 @@ def measure(histories: tuple[int, ...]) -> Iterator[Cost]:
 
 
 async def way() -> float:
-    """To the search process and back."""
-    problem, trials, pool = problem_for("random"), list[Trial](), SearchPool(processes=1)
-    took = []
+    """What asking another process adds to an ask of TPE that has learnt nothing."""
+    pool = SearchPool(processes=1)
+    there, here = [await first_asks(searcher) for searcher in (pool, InlineSearcher())]
+    await pool.close()
+    return there - here
+
+
+async def first_asks(searcher: Searcher) -> float:
+    problem, trials, took = problem_for("tpe"), list[Trial](), []
     for number in range(WAYS):
         began = time.perf_counter()
-        answer = await pool.ask(problem, trials, number)
+        answer = await searcher.ask(problem, trials, number)
         took.append(time.perf_counter() - began)
         assert isinstance(answer, Suggestion), "only a grid is exhausted"
         trials.append(trial_of(number, answer))
-    await pool.close()
     return statistics.median(took)
+
+
+def question(history: int) -> float:
+    """What making a question costs the main process, and carrying it to another one."""
+    problem, ledger = problem_for("tpe"), Ledger()
+    trials = [ended(trial) for trial in random_trials(problem, history)] + random_trials(problem, history + WAYS)[history:]
+
+    def ask() -> None:
+        request = ledger.request(problem, tuple(trials), len(trials))
+        pickle.loads(pickle.dumps(request))
+        answer = Suggestion(trials[0].parameters)
+        ledger.answered(request, answer)
+        trials.append(trial_of(len(trials), answer))
+
+    running = iter(range(history, history + WAYS))
+
+    def end_one() -> None:
+        number = next(running)
+        trials[number] = ended(trials[number])
+
+    return median_ask(ask, end_one)
 
 
 def show(costs: list[Cost], histories: tuple[int, ...]) -> None:
@@ -191,6 +221,8 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     show(list(measure(histories)), histories)
     Console().print(f"The way to the search process and back takes {1000 * asyncio.run(way()):.1f} ms more.")
+    questions = ", ".join(f"{1000 * question(history):.2f} ms after {history:,}" for history in histories)
+    Console().print(f"Of this, making a question and carrying it: {questions} trials.")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class Line:
 
     what: str
     ours: float
-    stock: float
+    stock: float | None  # None: it keeps no such thing
     aim: float | None = None
 
 
@@ -88,6 +88,9 @@ class _Ours:
 
     def ask(self, number: int) -> None:
         self._ledger.claim(fresh_trial(number), SPACE, detail={"sampler": "random"})
+
+    def start(self, number: int) -> None:
+        self._ledger.mark_started(number, 0, 0.0)
 
     def tell(self, number: int) -> None:
         self._ledger.conclude(number, 0, succeeded(0.5), last_step=-1, gpu_seconds=60.0, tell=complete(0.5))
@@ -143,6 +146,7 @@ def measure(server: PostgresServer) -> list[Line]:
             stock=fastest(_Stock(copy, stepped.study_name).load),
         ),
         Line(what="ask-write", ours=median(flat.ask, numbers), stock=median(stock.ask, numbers), aim=5),
+        Line(what="start-write", ours=median(flat.start, numbers), stock=None),
         Line(
             what=f"{REPORTS} reports",
             ours=median(lambda number: flat.report(number, REPORTS), numbers),
@@ -159,7 +163,8 @@ def show(lines: Iterable[Line]) -> None:
         column.justify = "right"
     for line in lines:
         aim = f"{line.aim:,.0f}" if line.aim else ""
-        table.add_row(line.what, f"{line.ours:,.1f}", aim, f"{line.stock:,.1f}", f"{line.stock / line.ours:,.1f} x")
+        stock = () if line.stock is None else (f"{line.stock:,.1f}", f"{line.stock / line.ours:,.1f} x")
+        table.add_row(line.what, f"{line.ours:,.1f}", aim, *stock)
     Console().print(table)
 
 
