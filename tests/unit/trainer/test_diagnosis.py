@@ -63,7 +63,8 @@ class Story:
         return diagnose(beginning, [self.epoch(number) for number in range(1, self.epochs + 1)])
 
     def epoch(self, number: int) -> Epoch:
-        return replace(healthy_epoch(number), **{name: series(number) for name, series in self.series.items()})
+        told: dict[str, Any] = {name: series(number) for name, series in self.series.items()}
+        return replace(healthy_epoch(number), **told)
 
     def names(self) -> list[str]:
         return [diagnosis.name for diagnosis in self.diagnoses()]
