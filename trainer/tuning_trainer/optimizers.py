@@ -37,7 +37,7 @@ def build(settings: Settings, model: nn.Module) -> optim.Optimizer:
         case "rmsprop":
             return optim.RMSprop(groups, lr=rate, alpha=settings.beta2, eps=epsilon, momentum=settings.momentum)
         case "adagrad":
-            return optim.Adagrad(groups, lr=rate, eps=epsilon)
+            return optim.Adagrad(groups, lr=rate, eps=epsilon, fused=True)
 
 
 def clip(optimizer: optim.Optimizer, *, largest: float) -> Tensor:

@@ -19,9 +19,9 @@ def compile_in_place(model: nn.Module, device: torch.device) -> None:
     try:
         torch.compile(_smallest)(torch.zeros(2, device=device))
     except (RuntimeError, OSError) as error:
-        *_, reason = (line for line in str(error).splitlines() if line.strip())
+        reason = str(error).partition("\n")[0]
         raise ConfigurationError(
-            f"compile: 'on' needs a C++ compiler and a folder to write to, and torch found none ({reason}); give compile: off"
+            f"compile: 'on' needs a C++ compiler and a folder to write to, and torch says {reason}; give compile: off"
         ) from error
     model.compile()
 

@@ -42,11 +42,13 @@ def _function(name: str) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise ConfigurationError(
-            f"--factory: module {module_name} cannot be imported ({error}); put its folder on PYTHONPATH"
+            f"--factory: module {module_name} cannot be imported ({error});"
+            " put its folder on PYTHONPATH, or install what it needs"
         ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
-        close = difflib.get_close_matches(function_name, vars(module), n=1)
+        functions = [name for name, value in vars(module).items() if callable(value)]
+        close = difflib.get_close_matches(function_name, functions, n=1)
         meant = f"did you mean {close[0]}?" if close else "give one that returns a torch.nn.Module"
         raise ConfigurationError(f"--factory: module {module_name} has no function {function_name}; {meant}")
     called: Callable[..., Any] = function
@@ -87,7 +89,7 @@ def _checked(name: str, model: object, problem: Problem) -> nn.Module:
 
 
 @torch.no_grad()
-def _answer_shape(name: str, model: nn.Module, problem: Problem) -> tuple[int, ...] | None:
+def _answer_shape(name: str, model: nn.Module, problem: Problem) -> tuple[int, ...] | str:
     """Shape of the answer to two rows of zeros; nothing of it is left behind in the module or the random numbers."""
     rows = torch.zeros(2, *problem.input_shape)
     model.eval()
@@ -101,4 +103,4 @@ def _answer_shape(name: str, model: nn.Module, problem: Problem) -> tuple[int, .
         ) from error
     finally:
         model.train()
-    return tuple(answer.shape) if isinstance(answer, Tensor) else None
+    return tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__

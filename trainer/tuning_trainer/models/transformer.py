@@ -97,7 +97,9 @@ def _tokens(problem: Problem, width: int) -> nn.Module:
         case (channels, height, image_width):
             return PatchTokens((channels, height, image_width), width)
         case shape:
-            raise ConfigurationError(f"model: 'transformer' reads features or images, and a row has the shape {shape}; give mlp")
+            raise ConfigurationError(
+                f"model: 'transformer' reads features or images, and a row has the shape {shape}; give model: mlp"
+            )
 
 
 def _blocks(settings: Settings) -> Iterator[nn.Module]:
