@@ -55,7 +55,7 @@ def exploding_gradients(course: Course) -> Diagnosis | None:
     if first > EXPLODING:
         sentence = f"Gradients of the first epoch had the norm {first:.2g}, where 1 is usual: {advice}."
         return named("exploding-gradients", sentence, first, EXPLODING)
-    if largest > EXPLODING * first:
+    if largest > EXPLODING * first > 0:
         sentence = f"A gradient's norm grew to {largest / first:.2g} times that of the first epoch: {advice}."
         return named("exploding-gradients", sentence, largest / first, EXPLODING)
     ratio = course.first_by_last
