@@ -83,8 +83,9 @@ class Column:
     def fitted(cls, name: str, kind: Kind, values: pd.Series) -> Self:
         """The encoding that these values need."""
         if kind == "number":
-            median = _numbers(values).median()
-            return cls(name, kind, fill=0.0 if np.isnan(median) else float(median))
+            numbers = _numbers(values)
+            known = numbers[~np.isnan(numbers)]
+            return cls(name, kind, fill=float(np.median(known)) if known.size else 0.0)
         words = values.dropna().astype(str)
         return cls(name, kind, fill=next(iter(words.mode()), ""), categories=tuple(sorted(words.unique())))
 
@@ -96,14 +97,18 @@ class Column:
     def encoded(self, values: pd.Series) -> Numbers:
         """(rows, width)."""
         if self.kind == "number":
-            return cast("Numbers", _numbers(values).fillna(self.fill).to_numpy(np.float64)[:, np.newaxis])
+            numbers = _numbers(values)
+            return np.where(np.isnan(numbers), self.fill, numbers)[:, np.newaxis].astype(np.float64)
         words = values.astype("string").fillna(self.fill)
-        return cast("Numbers", pd.get_dummies(pd.Categorical(words, categories=self.categories)).to_numpy(np.float64))
+        codes = pd.Index(self.categories, dtype="string").get_indexer(words)
+        # An unknown word has the code -1: the last of these rows, which is all 0.
+        rows: Numbers = np.eye(self.width + 1, self.width)[codes]
+        return rows
 
 
-def _numbers(values: pd.Series) -> pd.Series:
-    """As float64, missing ones as nan."""
-    return pd.to_numeric(values, errors="raise").astype("Float64").astype(np.float64)
+def _numbers(values: pd.Series) -> Numbers:
+    """(rows,), missing ones as nan."""
+    return cast("Numbers", pd.to_numeric(values).to_numpy(np.float64, na_value=np.nan))
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,6 @@ from tuning_trainer.settings import Settings
 class TestRows:
     """The test rows. `fingerprint` is a SHA-256 over the raw rows in order: scores of the same rows can be paired."""
 
-    # The name is the field's, not pytest's.
-    __test__ = False
-
     source: Source
     fingerprint: str
     rows: int

@@ -16,7 +16,7 @@ from tuning_trainer.data.targets import Target
 from tuning_trainer.settings import Settings
 
 _SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
-_GREY_MODES: Final = frozenset({"1", "L", "LA", "I", "I;16", "F"})
+_GREY_MODES: Final = frozenset({"1", "L", "LA"})
 _LEAST_CLASSES: Final = 2
 
 
@@ -69,8 +69,9 @@ def _rows(flag: str, classes: dict[str, list[Path]], encoder: ImageEncoder, targ
 
 
 def _mode(images: Sequence[Path]) -> Literal["L", "RGB"]:
+    modes = set()
+    # Each file is looked at, so that one that is no image is told of now, not in the middle of a training.
     for image in images:
         with opened(image) as picture:
-            if picture.mode not in _GREY_MODES:
-                return "RGB"
-    return "L"
+            modes.add(picture.mode)
+    return "L" if modes <= _GREY_MODES else "RGB"

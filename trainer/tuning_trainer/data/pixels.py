@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tuning_client import ConfigurationError
+
+# Pillow would cut off whatever is above 255.
+_DEEP_MODES: Final = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
 
@@ -47,6 +50,8 @@ class ImageEncoder:
 
     def _pixels(self, picture: Picture) -> npt.NDArray[np.uint8]:
         with opened(picture) as image:
+            if image.mode in _DEEP_MODES:
+                raise ConfigurationError(f"--path: {picture} has more than 8 bits per channel; save it with 8")
             try:
                 upright = ImageOps.exif_transpose(image).convert(self.mode)
             except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -142,12 +143,7 @@ class ImageRows:
 
     def prepared(self, preparation: Preparation, targets: Tensor) -> PreparedRows:
         """See `Rows`; read from the files each time that they are asked for."""
-
-        def inputs(numbers: Numbers) -> Tensor:
-            paths = self.paths[numbers] if isinstance(numbers, slice) else [self.paths[number] for number in numbers]
-            return torch.from_numpy(preparation.apply(paths))
-
-        return PreparedRows(inputs, targets, preparation.input_shape)
+        return PreparedRows(partial(_prepared_images, self.paths, preparation), targets, preparation.input_shape)
 
     def spread(self) -> Spread | None:
         """See `Rows`; pixels all have one scale."""
@@ -159,3 +155,8 @@ class ImageRows:
         for path in self.paths:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
+
+
+def _prepared_images(paths: Sequence[Path], preparation: Preparation, numbers: Numbers) -> Tensor:
+    wanted = paths[numbers] if isinstance(numbers, slice) else [paths[number] for number in numbers]
+    return torch.from_numpy(preparation.apply(wanted))

@@ -86,8 +86,7 @@ class Resident:
         """See `Source`."""
         inputs, targets = self.rows
         numbers = None if order is None else order.to(targets.device)
-        for start in range(0, len(self) if numbers is None else len(numbers), size):
-            part = slice(start, start + size)
+        for part in _parts(len(targets) if numbers is None else len(numbers), size):
             batch = part if numbers is None else numbers[part]
             yield Batch(inputs[batch], targets[batch])
 
@@ -109,7 +108,7 @@ class Workers:
         loader: DataLoader[Batch] = DataLoader(
             self._rows,
             # The order is the caller's, batch by batch: the loader neither draws nor collates.
-            sampler=[batch.tolist() for batch in numbers.split(size)],
+            sampler=[numbers[part].tolist() for part in _parts(len(numbers), size)],
             batch_size=None,
             num_workers=self._workers,
             pin_memory=self._device.type == "cuda",
@@ -131,6 +130,10 @@ def open_source(
         return Workers(rows, device, workers=workers)
     inputs, targets = rows[:]
     return Resident(Batch(inputs.to(device), targets.to(device)))
+
+
+def _parts(rows: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, rows, size)]
 
 
 def _memory(device: torch.device) -> int:

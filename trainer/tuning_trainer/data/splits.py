@@ -49,7 +49,7 @@ def splits(rows: Rows, target: Target, settings: Settings) -> tuple[Split, ...]:
     if count < _LEAST_OF_A_CLASS:
         raise ConfigurationError(f"--path: {count} rows cannot be split into rows that train and rows that validate; give more")
     _refuse_few_groups(rows, settings)
-    if method == "stratified":
+    if target.task == "classification" and method in ("stratified", "grouped"):
         _refuse_rare_classes(rows, target, settings)
     made = tuple(_folds(method, rows, target, settings) if settings.folds > 1 else [_single(method, rows, settings)])
     if target.task == "classification":
@@ -118,12 +118,10 @@ def _folds(method: Method, rows: Rows, target: Target, settings: Settings) -> Se
 def _refuse_few_groups(rows: Rows, settings: Settings) -> None:
     if rows.groups is None:
         return
-    groups = len(np.unique(rows.groups))
-    if groups < max(settings.folds, _LEAST_OF_A_CLASS):
-        remedy = f"give --folds={groups}" if groups > 1 else "give another"
-        raise ConfigurationError(
-            f"--group: '{settings.group}' has {groups} groups, too few for --folds={settings.folds}; {remedy}"
-        )
+    groups, needed = len(np.unique(rows.groups)), max(settings.folds, _LEAST_OF_A_CLASS)
+    if groups < needed:
+        remedy = f"give --folds={groups}" if groups > 1 else "give another column"
+        raise ConfigurationError(f"--group: '{settings.group}' has {groups} of the {needed} groups that a split needs; {remedy}")
 
 
 def _refuse_rare_classes(rows: Rows, target: Target, settings: Settings) -> None:

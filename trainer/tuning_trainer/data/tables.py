@@ -107,7 +107,7 @@ def _complete(flag: str, table: pd.DataFrame, names: list[str], settings: Settin
 
 
 def _where(rows: pd.Series) -> str:
-    first = int(rows.to_numpy(bool).argmax()) + 1
+    first = rows.index[rows.to_numpy(bool).argmax()] + 1
     count = int(rows.sum())
     return f"row {first}" if count == 1 else f"{count} rows, the first of them row {first}"
 
@@ -130,12 +130,12 @@ def _read(flag: str, path: Path, settings: Settings) -> pd.DataFrame:
         ".parquet": lambda: pd.read_parquet(path),
         ".npz": lambda: _read_arrays(flag, path, settings),
     }
-    if path.suffix not in readers or not path.is_file():
+    if path.suffix.lower() not in readers or not path.is_file():
         raise ConfigurationError(
             f"{flag}: '{path}' is no {', '.join(readers)} file; give one, or --dataset=images for a folder of images"
         )
     try:
-        table = readers[path.suffix]()
+        table = readers[path.suffix.lower()]()
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"{flag}: {path.name} cannot be read as {path.suffix} ({reason}); write it anew") from None
@@ -149,7 +149,9 @@ def _read(flag: str, path: Path, settings: Settings) -> pd.DataFrame:
 
 
 def _read_arrays(flag: str, path: Path, settings: Settings) -> pd.DataFrame:
-    """A table of the columns x0, x1 ... and of all arrays that have one number per row."""
+    """A table of the columns x0, x1 ... and of the arrays that are the target, the groups or ignored."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError("no archive of arrays")
     with np.load(path, allow_pickle=False) as file:
         arrays: dict[str, npt.NDArray[Any]] = dict(file)
     features = next((arrays.pop(name) for name in _FEATURE_ARRAYS if name in arrays), None)

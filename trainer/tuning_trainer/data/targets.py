@@ -74,10 +74,10 @@ class Target:
             numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
             if not np.isfinite(numbers).all():
                 raise ConfigurationError(
-                    f"{setting}: row {np.isfinite(numbers).argmin() + 1} has no finite number to predict; mend it"
+                    f"{setting}: row {values.index[np.isfinite(numbers).argmin()] + 1} has no finite number to predict; mend it"
                 )
             return cast("Floats", numbers)
-        codes = pd.Categorical(values.map(class_name), categories=self.class_names).codes.astype(np.int64)
+        codes = pd.Index(self.class_names).get_indexer(values.map(class_name)).astype(np.int64)
         if (codes < 0).any():
             stranger = class_name(values.iloc[(codes < 0).argmax()])
             close = difflib.get_close_matches(stranger, self.class_names, n=1)
