@@ -74,12 +74,24 @@ class SearchStatus(ApiModel):
     reason: str = Field(max_length=512, description="Why this one.")
 
 
+class PruningStatus(ApiModel):
+    """The pruner in use and why."""
+
+    pruner: str = Field(max_length=32, description="Its name; none where auto found too few trials.")
+    reason: str = Field(max_length=512, description="Why this one.")
+
+
 class Usage(ApiModel):
     """What the study cost."""
 
     trial_hours: float = Field(default=0.0, ge=0, description="Hours of all attempts, from start to end.")
     gpu_hours: float = Field(default=0.0, ge=0, description="The same times GPUs.")
     wasted_gpu_hours: float = Field(default=0.0, ge=0, description="Of these, in attempts that failed or were disrupted.")
+    saved_gpu_hours: float = Field(
+        default=0.0,
+        ge=0,
+        description="Not spent, thanks to pruning: an estimate, as if each pruned trial had cost what a completed one does.",
+    )
 
 
 class StudyStatus(ApiModel):
@@ -100,4 +112,5 @@ class StudyStatus(ApiModel):
     improvement: Improvement | None = Field(default=None, description="The gain over the baseline.")
     usage: Usage = Field(default=Usage(), description="What the study cost.")
     search: SearchStatus | None = Field(default=None, description="The sampler in use and why.")
+    pruning: PruningStatus | None = Field(default=None, description="The pruner in use and why; absent without one.")
     estimated_completion: datetime | None = Field(default=None, description="When the search will end at today's pace.")

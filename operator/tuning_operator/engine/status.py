@@ -14,6 +14,7 @@ from tuning_operator.api.status import (
     ConditionType,
     Improvement,
     Phase,
+    PruningStatus,
     SearchStatus,
     StatusCondition,
     StudyStatus,
@@ -23,6 +24,7 @@ from tuning_operator.api.status import (
 from tuning_operator.engine import facts as f
 from tuning_operator.engine import summary
 from tuning_operator.engine.facts import Role, SamplerChoice, StudyCause, StudyFacts, Trial, TrialState
+from tuning_operator.engine.policies.pruning import auto
 from tuning_operator.engine.tally import disruptions, tally
 
 _MESSAGE_LIMIT = 2048
@@ -53,6 +55,7 @@ def project(
         improvement=_improvement(facts),
         usage=_usage(facts, now),
         search=SearchStatus(sampler=choice.sampler, reason=choice.reason) if choice else None,
+        pruning=_pruning(facts),
         estimated_completion=_estimated_completion(facts, now),
     )
 
@@ -224,12 +227,20 @@ def _improvement(facts: StudyFacts) -> Improvement | None:
     return Improvement(absolute=_figure(gain if facts.spec.objective.direction == "maximize" else -gain))
 
 
+def _pruning(facts: StudyFacts) -> PruningStatus | None:
+    if facts.spec.pruning.pruner == "none":
+        return None
+    choice = auto.choose(facts.spec)
+    return PruningStatus(pruner=choice.pruning.pruner, reason=choice.reason)
+
+
 def _usage(facts: StudyFacts, now: float) -> Usage:
     gpus = facts.spec.trial.gpus
     return Usage(
         trial_hours=round(summary.trial_hours(facts, now), 6),
         gpu_hours=round(summary.gpu_hours(facts, now), 6),
         wasted_gpu_hours=round(summary.wasted(facts) * gpus, 6),
+        saved_gpu_hours=round(summary.saved(facts) * gpus, 6),
     )
 
 

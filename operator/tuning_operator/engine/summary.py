@@ -80,3 +80,13 @@ def gpu_hours(facts: StudyFacts, now: float) -> float:
 def wasted(facts: StudyFacts) -> float:
     """Hours of attempts that failed or were disrupted."""
     return tally(facts).wasted + sum(wasted_hours(attempt) for trial in facts.unfinished for attempt in trial.attempts)
+
+
+def saved(facts: StudyFacts) -> float:
+    """Hours that pruned search trials would have taken beyond their own, had each run as long as the mean completed one.
+
+    An estimate: what is pruned may have been larger or smaller than what completes. 0 before a trial has completed.
+    """
+    told = tally(facts)
+    completed, pruned = told.states[TrialState.COMPLETE], told.states[TrialState.PRUNED]
+    return max(0.0, pruned * told.complete_hours / completed - told.pruned_hours) if completed else 0.0

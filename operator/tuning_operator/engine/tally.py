@@ -31,6 +31,8 @@ class Tally:
     seconds: float = 0.0  # from claim to end, of all of them
     hours: float = 0.0  # for which all their attempts held their places
     wasted: float = 0.0  # of these, those of attempts that failed or were disrupted
+    complete_hours: float = 0.0  # of these, those of search trials that completed
+    pruned_hours: float = 0.0  # of these, those of search trials that were pruned
     baselines: tuple[Trial, ...] = ()  # they are few
     states: Counter[TrialState] = field(default_factory=Counter)  # of search trials
     stopped: int = 0  # search trials that the end of the study stopped
@@ -55,6 +57,8 @@ class Tally:
             seconds=sum(trial.finished_at - trial.claimed_at for trial in told if trial.finished_at is not None),
             hours=sum(attempt_hours(attempt, at) for attempt, at in ended),
             wasted=sum(wasted_hours(attempt) for attempt, _ in ended),
+            complete_hours=sum(map(_hours, complete)),
+            pruned_hours=sum(_hours(trial) for trial in search if trial.state is TrialState.PRUNED),
             baselines=tuple(trial for trial in told if trial.role is Role.BASELINE),
             states=Counter(trial.state for trial in search),
             stopped=sum(trial.state is TrialState.FAIL and trial.reason == STUDY_ENDED for trial in search),
@@ -72,6 +76,8 @@ class Tally:
             seconds=self.seconds + other.seconds,
             hours=self.hours + other.hours,
             wasted=self.wasted + other.wasted,
+            complete_hours=self.complete_hours + other.complete_hours,
+            pruned_hours=self.pruned_hours + other.pruned_hours,
             baselines=tuple(sorted((*self.baselines, *other.baselines), key=_number)),
             states=self.states + other.states,
             stopped=self.stopped + other.stopped,
@@ -115,6 +121,11 @@ def attempt_hours(attempt: Attempt, now: float) -> float:
 def wasted_hours(attempt: Attempt) -> float:
     """Its hours, if it failed or was disrupted."""
     return attempt_hours(attempt, attempt.ended.at) if attempt.ended is not None and attempt.ended.outcome in _WASTED else 0.0
+
+
+def _hours(trial: Trial) -> float:
+    """Of a finished trial's attempts."""
+    return sum(attempt_hours(attempt, attempt.ended.at) for attempt in trial.attempts if attempt.ended is not None)
 
 
 def known_end(attempt: Attempt) -> Ended | None:

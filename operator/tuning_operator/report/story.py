@@ -69,7 +69,9 @@ def _key_figures(record: StudyRecord) -> Html:
         ("Search trials", status.trials.progress, _counted(record)),
     ]
     if usage.gpu_hours:
-        tiles.append(("GPU time", duration(usage.gpu_hours * _HOUR), f"{duration(usage.wasted_gpu_hours * _HOUR)} of it wasted"))
+        saved = f"; pruning saved about {duration(usage.saved_gpu_hours * _HOUR)}" if usage.saved_gpu_hours else ""
+        wasted = f"{duration(usage.wasted_gpu_hours * _HOUR)} of it wasted{saved}"
+        tiles.append(("GPU time", duration(usage.gpu_hours * _HOUR), wasted))
     else:
         tiles.append(("Trial time", duration(usage.trial_hours * _HOUR), "all attempts together"))
     return element("dl", *(_tile(*tile) for tile in tiles), class_="tiles")

@@ -140,8 +140,9 @@ def _end(row: TrialRow) -> Html:
 
 def method(record: StudyRecord) -> Html:
     """How the search was done: enough to do it again."""
-    entries = [("Sampler", _sampler(record)), ("Seed", str(record.spec.search.seed)), ("Baseline", _baseline(record))]
-    entries += [("Budget", _budget(record)), ("Usage", _usage(record)), ("Container", _images(record))]
+    entries = [("Sampler", _sampler(record)), ("Seed", str(record.spec.search.seed)), ("Pruner", _pruner(record))]
+    entries += [("Baseline", _baseline(record)), ("Budget", _budget(record)), ("Usage", _usage(record))]
+    entries += [("Container", _images(record))]
     items = [element("div", element("dt", name), element("dd", text)) for name, text in entries if text]
     return _section("method", "How it was searched", element("dl", *items, class_="method"))
 
@@ -151,6 +152,11 @@ def _sampler(record: StudyRecord) -> str:
     if chosen is None:
         return f"{asked}, not used yet"
     return f"{chosen.sampler}: {chosen.reason}" if chosen.reason else chosen.sampler
+
+
+def _pruner(record: StudyRecord) -> str:
+    chosen, asked = record.status.pruning, record.spec.pruning.pruner
+    return f"{chosen.pruner}: {chosen.reason}" if chosen else asked
 
 
 def _baseline(record: StudyRecord) -> str:
@@ -176,6 +182,8 @@ def _usage(record: StudyRecord) -> str:
     parts = [f"{number(usage.trial_hours)} trial-hours"]
     if record.spec.trial.gpus:
         parts.append(f"{number(usage.gpu_hours)} GPU-hours, {number(usage.wasted_gpu_hours)} of them wasted")
+    if usage.saved_gpu_hours:
+        parts.append(f"about {number(usage.saved_gpu_hours)} GPU-hours saved by pruning")
     if disrupted:
         parts.append(f"{count(disrupted, 'attempt')} lost to disruptions and run again")
     return ", ".join(parts)

@@ -166,6 +166,35 @@ def test_hours_are_counted_for_every_attempt_and_wasted_ones_apart() -> None:
     assert (usage.trial_hours, usage.gpu_hours, usage.wasted_gpu_hours) == (1.5, 6.0, 4.0)
 
 
+def test_what_pruning_saves_is_estimated_by_what_completed_trials_cost() -> None:
+    trial = {"gpus": 4, "template": {"spec": {"containers": [{"name": "t"}]}}}
+    spec = study_spec(budget={"maxTrials": 5, "parallelism": 1}, trial=trial, pruning={"pruner": "threshold", "lower": 0.5})
+    world = SimulatedWorld(spec=spec)
+    saved = []
+    for hours, score in [(1, 0.1), (10, 0.9), (20, 0.9), (2, 0.1), (40, 0.1)]:
+        world.settle()
+        number = world.running()[0].number
+        world.report(number, 0, score)
+        world.settle()
+        world.now += hours * 3600
+        world.end(number, Outcome.SUCCEEDED if score > 0.5 else Outcome.DISRUPTED)
+        world.settle()
+        saved.append(project(world.facts, world.now).usage.saved_gpu_hours)
+    # No trial has completed; 10 hours instead of 1, 15 instead of 1, 30 instead of 3, 45 instead of 43.
+    assert saved == [0, 4 * 9, 4 * 14, 4 * 27, 4 * 2]
+
+
+def test_the_pruner_in_use_is_said_with_the_reason_and_none_is_not() -> None:
+    auto = {"pruner": "auto", "maxResource": 27}
+    chosen = project(SimulatedWorld(spec=study_spec(pruning=auto, budget={"maxTrials": 30})).facts, 1_000.0).pruning
+    assert chosen is not None
+    assert (chosen.pruner, chosen.reason) == ("asha", "30 trials: of every 3 at a rung one goes on, first at step 3 of 27")
+    asked = project(SimulatedWorld(spec=study_spec(pruning={"pruner": "median"})).facts, 1_000.0).pruning
+    assert asked is not None
+    assert (asked.pruner, asked.reason) == ("median", "as the manifest says")
+    assert project(SimulatedWorld(spec=study_spec()).facts, 1_000.0).pruning is None
+
+
 def test_a_status_survives_json() -> None:
     world = SimulatedWorld(spec=study_spec(baseline={"repeats": 1}, budget={"maxTrials": 2}))
     world.run_to_end(lambda _: (Outcome.SUCCEEDED, 0.5))

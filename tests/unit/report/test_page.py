@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.studies import LEARNING_RATE, study_spec
 from tests.unit.report import samples
 from tests.unit.report.pages import Page, read
 
+from tuning_operator.api.status import PruningStatus, Usage
 from tuning_operator.report.page import render
 from tuning_operator.report.record import StudyRecord
 
@@ -127,6 +129,15 @@ class TestRealisticStudy:
         text = page.one("section", id="method").text
         for part in ("tpe: mixed and conditional space", "Seed7", "25 search trials, at most 2 at once", "1.9 trial-hours"):
             assert part in text
+
+    def test_how_it_was_pruned_is_said_and_what_that_saved(self, study: StudyRecord) -> None:
+        usage = Usage(trial_hours=10, gpu_hours=40, wasted_gpu_hours=2, saved_gpu_hours=25)
+        pruning = PruningStatus(pruner="asha", reason="60 trials")
+        status = study.status.model_copy(update={"usage": usage, "pruning": pruning})
+        page = read(render(replace(study, status=status)))
+        assert "asha: 60 trials" in page.one("section", id="method").text
+        assert "about 25 GPU-hours saved by pruning" in page.one("section", id="method").text
+        assert any("of it wasted; pruning saved about " in text for text in page.texts("small"))
 
     def test_every_plot_speaks_to_those_who_cannot_see_it(self, page: Page) -> None:
         described = {e.attributes["id"]: e.attributes["aria-label"] for e in page.all("div", role="img")}
