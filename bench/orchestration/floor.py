@@ -78,13 +78,7 @@ def jobs(namespace: str, count: int) -> list[Document]:
     made = []
     for number in range(count):
         variables = environment(
-            study=f"{namespace}/floor",
-            trial=number,
-            role="search",
-            parameters=values,
-            space=spec.parameters,
-            seed=number,
-            objective=spec.objective,
+            study=f"{namespace}/floor", trial=number, role="search", parameters=values, seed=number, spec=spec
         )
         launch = Launch(key=AttemptKey(number, 0), environment=variables)
         made.append(build(reference, spec.trial, launch, endpoint="http://127.0.0.1:8080"))

@@ -12,7 +12,8 @@ from pathlib import Path
 from tuning_operator.api.study import StudySpec
 from tuning_operator.controller.desk import StudyDesk
 from tuning_operator.controller.loop import run_until_at_rest
-from tuning_operator.controller.study import Parts, StudyController
+from tuning_operator.controller.parts import Parts
+from tuning_operator.controller.study import StudyController
 from tuning_operator.engine.facts import SamplerChoice, StudyFacts
 from tuning_operator.gateway.desk import AttemptRef
 from tuning_operator.gateway.server import Gateway

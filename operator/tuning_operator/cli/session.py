@@ -15,8 +15,9 @@ from tuning_operator.api.study import StudySpec, TuningStudy
 from tuning_operator.cli.directory import StudyDirectory, local_identity
 from tuning_operator.controller.desk import StudyDesk
 from tuning_operator.controller.loop import run_until_at_rest
+from tuning_operator.controller.parts import Parts
 from tuning_operator.controller.specs import refused_changes, settle
-from tuning_operator.controller.study import Parts, StudyController
+from tuning_operator.controller.study import StudyController
 from tuning_operator.engine.facts import Role, SamplerChoice, StudyFacts
 from tuning_operator.gateway.desk import AttemptRef
 from tuning_operator.gateway.server import Gateway

@@ -14,11 +14,12 @@ from tuning_operator.api.problems import ManifestError
 from tuning_operator.api.study import StudySpec
 from tuning_operator.controller.cluster_study import Cluster, ClusterStudy, StatusWriter, changed, invalid, overtaken, spec_of
 from tuning_operator.controller.desk import StudyDesk
+from tuning_operator.controller.parts import Parts
 from tuning_operator.controller.publishing import status_of
 from tuning_operator.controller.queue import KeyedQueue, TryAgainError
 from tuning_operator.controller.shares import Limits, Shares
 from tuning_operator.controller.specs import settle
-from tuning_operator.controller.study import Parts, StudyController
+from tuning_operator.controller.study import StudyController
 from tuning_operator.engine.facts import StudyCause
 from tuning_operator.engine.status import project_refused
 from tuning_operator.gateway.desk import AttemptRef, Unavailable

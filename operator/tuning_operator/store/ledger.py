@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import sqlalchemy as sa
 
@@ -25,6 +25,10 @@ from tuning_operator.store.tables import studies
 _NO_DETAIL: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
+Locked = tuple[sa.Connection, AnyRow]
+"""A transaction, and the row of the study that it has locked."""
+
+
 class Ledger:
     """A study's writer, made by `Database.adopt`. Immutable, safe for threads.
 
@@ -32,11 +36,25 @@ class Ledger:
     Every write is idempotent: repeating it with the same arguments is success and writes nothing.
     """
 
-    def __init__(self, connections: Connections, *, study_id: int, study_name: str, fence: int) -> None:
+    def __init__(
+        self, connections: Connections, *, study_id: int, study_name: str, fence: int, joined: Locked | None = None
+    ) -> None:
         self._connections = connections
+        self._joined = joined  # the transaction that its writes are part of; None: each is one of its own
         self._study_id = study_id
         self.study_name = study_name
         self.fence = fence
+
+    @contextmanager
+    def together(self) -> Iterator[Self]:
+        """Several writes in one transaction, by one thread: all of them are done, or none.
+
+        A verdict is not for the same transaction as claims, which are refused by the study as it was at the begin.
+        """
+        with self._transaction() as locked:
+            yield type(self)(
+                self._connections, study_id=self._study_id, study_name=self.study_name, fence=self.fence, joined=locked
+            )
 
     # Reading
 
@@ -229,8 +247,11 @@ class Ledger:
     # Parts of transactions
 
     @contextmanager
-    def _transaction(self) -> Iterator[tuple[sa.Connection, AnyRow]]:
+    def _transaction(self) -> Iterator[Locked]:
         """A write. Its first statement locks the study's row, so a study's writes are serial and a former owner's are none."""
+        if self._joined is not None:
+            yield self._joined
+            return
         with self._connections.writing() as connection:
             study = rows.lock_study(connection, self._study_id, self.fence)
             if study is None:

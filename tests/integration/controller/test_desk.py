@@ -11,7 +11,8 @@ from tests.support.stored_studies import BEGAN_AT, IDENTITY, SPACE, fresh_trial
 from tests.support.studies import study_spec
 
 from tuning_operator.controller.desk import StudyDesk
-from tuning_operator.controller.study import Parts, StudyController
+from tuning_operator.controller.parts import Parts
+from tuning_operator.controller.study import StudyController
 from tuning_operator.engine.facts import SamplerChoice
 from tuning_operator.gateway.desk import AttemptRef, Point
 from tuning_operator.runtime.kubernetes.cache import ClusterCache

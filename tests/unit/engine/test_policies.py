@@ -147,17 +147,19 @@ def _starts_anew_under_a_mended_spec(world: Build) -> None:
 
 
 def _tries_again_what_was_refused(world: Build) -> None:
-    w = world(budget={"maxTrials": 4, "parallelism": 3})
+    w = world(budget={"maxTrials": 40, "parallelism": 20})
     w.refuses = NO_SECRET
     w.settle()
-    assert [(t.number, t.last.started_at) for t in w.facts.trials] == [(0, None)], "nothing further is claimed"
+    claimed = [(number, None) for number in range(search.HANDFUL)]
+    assert [(t.number, t.last.started_at) for t in w.facts.trials] == claimed, "the first handful"
     w.round()
+    assert len(w.facts.trials) == search.HANDFUL, "nothing further is claimed"
     assert w.done[-1] == StartAttempt(trial=0, attempt=0), "asked at every look"
     w.refuses = None
     w.round()
     w.obstruct()
     w.settle()
-    assert w.starts == [(0, 0), (1, 0), (2, 0)]
+    assert w.starts == [(number, 0) for number in range(20)]
 
 
 def _an_attempt_over_its_limit_is_stopped(world: Build) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from tuning_operator.engine import summary
 from tuning_operator.engine.actions import Action, AskTrial, StartAttempt
 from tuning_operator.engine.facts import StudyFacts
+
+HANDFUL: Final = 8
+"""Trials that are claimed together: written at once, and not so many that the first of them waits for long."""
 
 
 def policy(facts: StudyFacts, _now: float) -> Iterator[Action]:
@@ -15,6 +19,8 @@ def policy(facts: StudyFacts, _now: float) -> Iterator[Action]:
         return
     missing = facts.spec.budget.max_trials - summary.searched(facts)
     first = len(facts.trials)
-    for number in range(first, first + min(max(missing, 0), facts.free_slots)):
-        yield AskTrial(number=number)
-        yield StartAttempt(trial=number, attempt=0)
+    end = first + min(max(missing, 0), facts.free_slots)
+    for begin in range(first, end, HANDFUL):
+        handful = range(begin, min(begin + HANDFUL, end))
+        yield from (AskTrial(number=number) for number in handful)
+        yield from (StartAttempt(trial=number, attempt=0) for number in handful)
