@@ -45,10 +45,9 @@ def cross_val_score(
 ) -> list[float]:
     """The score of each fold, as scikit-learn's function of this name computes it; reported, and given as the trial's result.
 
-    After each fold the mean so far is reported, with the fold's number as the step: a pruner compares trials over the same
-    folds. The result is the mean over the folds; with ``_stddev`` and ``_fold_0``, ``_fold_1`` ... behind the metric's name
-    stand their standard deviation (n - 1) and each fold's value. A trial that runs one fold only (`Trial.fold`) has its value
-    alone.
+    Each fold's score is reported as the fold's, so that a pruner compares equal folds. The result is the mean over the folds;
+    with ``_stddev`` and ``_fold_0``, ``_fold_1`` ... behind the metric's name stand their standard deviation (n - 1) and each
+    fold's value. A trial that runs one fold only (`Trial.fold`) has its value alone.
 
     Args:
         trial: this one.
@@ -74,7 +73,7 @@ def cross_val_score(
         if trial.should_prune():
             raise Pruned
         scores.extend(map(float, scores_of(estimator, X, y, scoring=scoring, cv=[splits[fold]], error_score="raise")))
-        trial.report(fold, statistics.fmean(scores))
+        trial.report(0, scores[-1], fold=fold)
     trial.result(**_figures(trial.metric, scores))
     return scores
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from tuning_operator.api import diagnoses
+from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.api.parameters import Parameters, ParameterValue
 from tuning_operator.api.study import METRIC_NAME_PATTERN, StudySpec
 
@@ -26,8 +27,7 @@ STEPS_PER_FOLD: Final = 1_000_000
 
 _PRUNED: Final = "pruned"
 _MESSAGE: Final = "message"
-# JSON has no literal for these; a result writes them as strings.
-_NOT_FINITE: Final = frozenset({"nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
+_DIAGNOSES: Final = "diagnoses"
 _NAME: Final = re.compile(METRIC_NAME_PATTERN)
 _MOST_SHOWN: Final = 60
 _REFERENCE: Final = re.compile(r"\$(?:(?P<escaped>\$)|\((?P<name>[^)]*)\))")
@@ -122,14 +122,16 @@ class Result:
     """It stopped itself because it was not worth finishing."""
     message: str | None = None
     """A sentence for people."""
+    diagnoses: tuple[Diagnosis, ...] = ()
+    """What was wrong with the training, the most telling first."""
 
 
 def parse_result(text: str) -> Result:
     """The result that a trial left: one flat JSON object.
 
     Numbers are metrics, and so are the strings nan, inf and -inf. ``pruned`` is reserved, a string under ``message``
-    is kept. Other strings, true, false and null are passed over, and so is a name that no objective may have: a remark
-    must not cost a finished training.
+    is kept, and so are the ``diagnoses``, a list of objects. Other strings, true, false and null are passed over, and so is
+    a name that no objective may have: a remark must not cost a finished training.
 
     Raises:
         ResultError: it is too long, not a JSON object, nested, or its ``pruned`` is not true or false.
@@ -139,10 +141,11 @@ def parse_result(text: str) -> Result:
     if not isinstance(pruned, bool):
         raise ResultError(f"the result's pruned is {_shown(pruned)}; write true or false, the word is reserved")
     message = document.pop(_MESSAGE) if isinstance(document.get(_MESSAGE), str) else None
+    remarks = diagnoses.read(document.pop(_DIAGNOSES, None))
     metrics = {
         name: number for name, value in document.items() if (number := _metric(name, value)) is not None and _NAME.fullmatch(name)
     }
-    return Result(metrics=MappingProxyType(metrics), pruned=pruned, message=message)
+    return Result(metrics=MappingProxyType(metrics), pruned=pruned, message=message, diagnoses=remarks)
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -159,22 +162,9 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _metric(name: str, value: object) -> float | None:
-    match value:
-        case bool() | None:
-            return None
-        case str():
-            return float(value) if value.lower() in _NOT_FINITE else None
-        case int() | float():
-            return _as_float(value)
-        case _:
-            raise ResultError(f"the result's {name} is {_shown(value)}; write a flat object, one number for each metric")
-
-
-def _as_float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:  # a whole number beyond 1.8e308, which JSON allows
-        return math.inf if value > 0 else -math.inf
+    if isinstance(value, dict | list):
+        raise ResultError(f"the result's {name} is {_shown(value)}; write a flat object, one number for each metric")
+    return diagnoses.number(value)
 
 
 def _written(value: ParameterValue) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tuning_operator.api.base import ApiModel
+from tuning_operator.api.diagnoses import LONGEST_ADVICE, MOST
 from tuning_operator.api.parameters import ParameterValue
 
 Phase = Literal["Pending", "Running", "Stalled", "Suspended", "Succeeded", "Failed"]
@@ -16,6 +17,8 @@ ParameterMap = Annotated[
     dict[str, ParameterValue],
     Field(max_length=48, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}),
 ]
+
+DiagnosisName = Annotated[str, Field(min_length=1, max_length=41)]
 
 
 class StatusCondition(ApiModel):
@@ -56,6 +59,9 @@ class BestTrial(ApiModel):
     trial: int = Field(ge=0, description="Its number.")
     value: float = Field(description="Its value of the objective.")
     parameters: ParameterMap = Field(description="Its active parameters.")
+    diagnoses: tuple[DiagnosisName, ...] = Field(
+        default=(), max_length=MOST, description="What was wrong with its training, by the names of status.diagnoses."
+    )
 
 
 class Improvement(ApiModel):
@@ -94,6 +100,16 @@ class Usage(ApiModel):
     )
 
 
+class StudyDiagnosis(ApiModel):
+    """Something that was wrong with trainings."""
+
+    name: DiagnosisName = Field(description="What, such as overfitting.")
+    trials: int = Field(ge=1, description="How many finished trials say so, runs of the defaults included.")
+    example: int = Field(ge=0, description="Number of the first of them.")
+    figure: float | None = Field(default=None, description="The figure that showed it in the example; absent if not finite.")
+    advice: str = Field(default="", max_length=LONGEST_ADVICE, description="What was seen in the example, and what to do.")
+
+
 class StudyStatus(ApiModel):
     """What is known of the study now."""
 
@@ -110,6 +126,12 @@ class StudyStatus(ApiModel):
     best: BestTrial | None = Field(default=None, description="The best search trial so far.")
     top: tuple[BestTrial, ...] = Field(default=(), max_length=5, description="The best search trials, best first.")
     improvement: Improvement | None = Field(default=None, description="The gain over the baseline.")
+    diagnoses: tuple[StudyDiagnosis, ...] = Field(
+        default=(),
+        max_length=MOST,
+        description="What was wrong with trainings, that of the most trials first.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
     usage: Usage = Field(default=Usage(), description="What the study cost.")
     search: SearchStatus | None = Field(default=None, description="The sampler in use and why.")
     pruning: PruningStatus | None = Field(default=None, description="The pruner in use and why; absent without one.")

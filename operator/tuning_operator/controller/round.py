@@ -227,11 +227,16 @@ class Round:
         return now.attempts[action.attempt].posted is then.attempts[action.attempt].posted
 
     def _count(self, end: _End) -> None:
-        ended, tell = end.action.ended, end.action.tell
+        ended = end.action.ended
         metrics.ATTEMPTS.labels(self._namespace, end.role, ended.outcome).inc()
         metrics.GPU_SECONDS.labels(self._namespace, ended.outcome).inc(end.seconds * self._seen.spec.trial.gpus)
-        if tell is not None:
-            metrics.TRIALS.labels(self._namespace, end.role, tell.state, tell.reason).inc()
+        if end.action.tell is not None:
+            self._count_trial(self._memory.trials[end.action.trial])
+
+    def _count_trial(self, trial: Trial) -> None:
+        metrics.TRIALS.labels(self._namespace, trial.role, trial.state, trial.reason).inc()
+        for diagnosis in trial.diagnoses:
+            metrics.DIAGNOSES.labels(self._namespace, diagnosis.label).inc()
 
     @property
     def _namespace(self) -> str:
@@ -242,7 +247,7 @@ class Round:
             now = self._clock()
             await asyncio.to_thread(self._ledger.tell, action.trial, action.tell, now)
             trial = self._memory.tell(action, now)
-            metrics.TRIALS.labels(self._namespace, trial.role, action.tell.state, action.tell.reason).inc()
+            self._count_trial(trial)
             self._release(AttemptKey(trial.number, trial.last.number))
 
     async def _release_attempts(self, actions: Sequence[ReleaseAttempt]) -> None:

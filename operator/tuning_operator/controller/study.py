@@ -206,12 +206,20 @@ class StudyController:
         post = self._parts.ledger.post_result
         async with self._results:
             try:
-                accepted = await asyncio.to_thread(post, trial, attempt, result.metrics, pruned=result.pruned)
+                accepted = await asyncio.to_thread(
+                    post, trial, attempt, result.metrics, pruned=result.pruned, diagnoses=result.diagnoses
+                )
             except DatabaseUnavailableError:
                 self._doubtful = True
                 raise
             if accepted:
-                self._memory.change(trial, attempt, posted=result.metrics, posted_pruned=result.pruned)
+                self._memory.change(
+                    trial,
+                    attempt,
+                    posted=result.metrics,
+                    posted_pruned=result.pruned,
+                    posted_diagnoses=result.diagnoses,
+                )
         return accepted
 
     async def store_reports(self, points: Sequence[ReportedPoint]) -> None:

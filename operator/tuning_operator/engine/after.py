@@ -47,9 +47,16 @@ def new_trial(facts: StudyFacts, number: int, *, role: Role, parameters: Paramet
 
 def told(trial: Trial, tell: Tell, at: float) -> Trial:
     """The trial, finished."""
-    metrics = trial.last.ended.metrics if trial.last.ended else {}
+    last = trial.last.ended
     return replace(
-        trial, state=tell.state, value=tell.value, reason=tell.reason, message=tell.message, finished_at=at, metrics=metrics
+        trial,
+        state=tell.state,
+        value=tell.value,
+        reason=tell.reason,
+        message=tell.message,
+        finished_at=at,
+        metrics=last.metrics if last else {},
+        diagnoses=last.diagnoses if last else (),
     )
 
 

@@ -16,6 +16,7 @@ from itertools import accumulate
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.api.parameters import Parameters
 from tuning_operator.api.study import SamplerName, StudySpec
 
@@ -100,6 +101,7 @@ class Ended:
     message: str = ""
     metrics: Mapping[str, float] = field(default_factory=_nothing)
     pruned: bool = False  # the container says that it stopped itself as pruned
+    diagnoses: tuple[Diagnosis, ...] = ()  # what the container says was wrong with its training, the most telling first
     placed_at: float | None = None  # when it got its place, GPUs included; None: it never had one
 
 
@@ -137,6 +139,7 @@ class Attempt:
     stop_reason: StopReason | None = None  # recorded before the runtime is asked
     posted: Mapping[str, float] | None = None  # the result that reached the gateway and was committed
     posted_pruned: bool = False
+    posted_diagnoses: tuple[Diagnosis, ...] = ()
     ended: Ended | None = None  # recorded: the attempt is history
     last_step: int = -1  # largest step reported by any attempt of the trial when this one ended
     observed: Observation | None = None  # None: the runtime knows nothing of it
@@ -174,6 +177,7 @@ class Trial:
     message: str = ""
     finished_at: float | None = None
     metrics: Mapping[str, float] = field(default_factory=_nothing)
+    diagnoses: tuple[Diagnosis, ...] = ()  # of its last attempt
     reports: Mapping[int, float] = field(default_factory=_nothing)  # step -> objective's value
     # step -> place of its report among all of the study, in the order in which they came. Only the order means something.
     arrivals: Mapping[int, int] = field(default_factory=_nothing, compare=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from tuning_operator.api import diagnoses
 from tuning_operator.api.status import (
     BaselineStatus,
     BestTrial,
@@ -17,6 +18,7 @@ from tuning_operator.api.status import (
     PruningStatus,
     SearchStatus,
     StatusCondition,
+    StudyDiagnosis,
     StudyStatus,
     TrialCounts,
     Usage,
@@ -53,6 +55,7 @@ def project(
         best=top[0] if top else None,
         top=top,
         improvement=_improvement(facts),
+        diagnoses=_diagnoses(facts),
         usage=_usage(facts, now),
         search=SearchStatus(sampler=choice.sampler, reason=choice.reason) if choice else None,
         pruning=_pruning(facts),
@@ -209,6 +212,11 @@ def _figure(value: float) -> float:
     return float(f"{value:.7g}")
 
 
+def _finite(figure: float | None) -> float | None:
+    """JSON has no other."""
+    return _figure(figure) if figure is not None and math.isfinite(figure) else None
+
+
 def _baseline(figures: summary.BaselineFigures) -> BaselineStatus:
     spread = None if figures.stddev is None else _figure(figures.stddev)
     return BaselineStatus(value=_figure(figures.mean), stddev=spread, repeats=figures.repeats)
@@ -216,7 +224,26 @@ def _baseline(figures: summary.BaselineFigures) -> BaselineStatus:
 
 def _best(trial: Trial) -> BestTrial:
     assert trial.value is not None, "a ranked trial is complete"
-    return BestTrial(trial=trial.number, value=_figure(trial.value), parameters=dict(trial.parameters))
+    return BestTrial(
+        trial=trial.number,
+        value=_figure(trial.value),
+        parameters=dict(trial.parameters),
+        diagnoses=tuple(diagnosis.name for diagnosis in trial.diagnoses),
+    )
+
+
+def _diagnoses(facts: StudyFacts) -> tuple[StudyDiagnosis, ...]:
+    ranked = sorted(tally(facts).diagnoses.items(), key=lambda item: (-item[1].trials, item[1].example, item[0]))
+    return tuple(
+        StudyDiagnosis(
+            name=name,
+            trials=found.trials,
+            example=found.example,
+            figure=_finite(found.diagnosis.figure),
+            advice=found.diagnosis.advice,
+        )
+        for name, found in ranked[: diagnoses.MOST]
+    )
 
 
 def _improvement(facts: StudyFacts) -> Improvement | None:

@@ -6,11 +6,12 @@ A finished trial never changes: it is counted once, when it is told, and not aga
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from typing import Final
 
+from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.engine.facts import NOT_COUNTED, STUDY_ENDED, Attempt, Ended, Outcome, Role, StudyFacts, Trial, TrialState
 
 HOUR: Final = 3600.0
@@ -19,8 +20,24 @@ HOUR: Final = 3600.0
 TOP: Final = 5
 """So many of the best are known by name."""
 
+MOST_DIAGNOSES: Final = 64
+"""Names of diagnoses that are counted, those of the earliest trials: users' own scripts may give any number of them."""
+
 _OWN_FAULT: Final = (Outcome.FAILED, Outcome.DISRUPTED)
 _WASTED: Final = (Outcome.FAILED, Outcome.DISRUPTED, Outcome.CONFIGURATION)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosed:
+    """Trials with a diagnosis in common."""
+
+    trials: int
+    example: int  # number of the earliest
+    diagnosis: Diagnosis  # of the example
+
+    def __add__(self, other: Diagnosed) -> Diagnosed:
+        earlier = min(self, other, key=_earliest)
+        return Diagnosed(trials=self.trials + other.trials, example=earlier.example, diagnosis=earlier.diagnosis)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +59,7 @@ class Tally:
     faults: int = 0  # search trials that failed by themselves
     last_fault: Trial | None = None  # the one with the largest number
     last_end: Trial | None = None  # of the search trials that ended by themselves, whatever became of them
+    diagnoses: Mapping[str, Diagnosed] = field(default_factory=dict)  # of trials of any role, by name
 
     @classmethod
     def of(cls, trials: Iterable[Trial]) -> Tally:
@@ -68,6 +86,11 @@ class Tally:
             faults=len(faults),
             last_fault=max(faults, key=_number, default=None),
             last_end=max(by_themselves, key=_number, default=None),
+            diagnoses=_merged(
+                (diagnosis.name, Diagnosed(trials=1, example=trial.number, diagnosis=diagnosis))
+                for trial in told
+                for diagnosis in trial.diagnoses
+            ),
         )
 
     def __add__(self, other: Tally) -> Tally:
@@ -87,6 +110,7 @@ class Tally:
             faults=self.faults + other.faults,
             last_fault=max(filter(None, (self.last_fault, other.last_fault)), key=_number, default=None),
             last_end=max(filter(None, (self.last_end, other.last_end)), key=_number, default=None),
+            diagnoses=_merged((*self.diagnoses.items(), *other.diagnoses.items())),
         )
 
     @property
@@ -98,6 +122,15 @@ class Tally:
 def tally(facts: StudyFacts) -> Tally:
     """Of the finished trials of a study."""
     return Tally.of(facts.trials) if facts.history is None else facts.history
+
+
+def _merged(found: Iterable[tuple[str, Diagnosed]]) -> Mapping[str, Diagnosed]:
+    by_name: dict[str, Diagnosed] = {}
+    for name, diagnosed in found:
+        by_name[name] = by_name[name] + diagnosed if name in by_name else diagnosed
+    if len(by_name) <= MOST_DIAGNOSES:
+        return by_name
+    return dict(nsmallest(MOST_DIAGNOSES, by_name.items(), key=lambda item: (item[1].example, item[0])))
 
 
 def failed_by_itself(trial: Trial) -> bool:
@@ -131,6 +164,10 @@ def _hours(trial: Trial) -> float:
 def known_end(attempt: Attempt) -> Ended | None:
     """As recorded, or else as seen."""
     return attempt.ended or (attempt.observed.ended if attempt.observed else None)
+
+
+def _earliest(diagnosed: Diagnosed) -> int:
+    return diagnosed.example
 
 
 def _number(trial: Trial) -> int:

@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.api.parameters import ParameterValue
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import ObjectMeta, StudySpec, TuningStudy
@@ -70,6 +71,15 @@ class AttemptView(_Document):
     ended: EndView | None = None
 
 
+class DiagnosisView(_Document):
+    """Something that was wrong with a training."""
+
+    name: str
+    advice: str = ""
+    figure: float | None = None
+    threshold: float | None = None
+
+
 class TrialView(_Document):
     """One configuration and its runs."""
 
@@ -84,6 +94,7 @@ class TrialView(_Document):
     reason: str = ""
     message: Words = ""
     metrics: dict[str, float] = Field(default_factory=dict)
+    diagnoses: tuple[DiagnosisView, ...] = ()
     reports: dict[int, float] = Field(default_factory=dict)  # step -> objective's value; empty in a progress
     attempts: tuple[AttemptView, ...] = Field(min_length=1)
 
@@ -131,6 +142,7 @@ def trial_json(trial: Trial, *, with_reports: bool) -> bytes:
         reason=trial.reason,
         message=trial.message,
         metrics=dict(trial.metrics),
+        diagnoses=tuple(DiagnosisView(**vars(diagnosis)) for diagnosis in trial.diagnoses),
         reports=dict(trial.reports) if with_reports else {},
         attempts=tuple(map(_attempt_view, trial.attempts)),
     )
@@ -185,6 +197,7 @@ def _trial(view: TrialView) -> Trial:
         message=view.message,
         finished_at=view.finished_at,
         metrics=view.metrics,
+        diagnoses=tuple(Diagnosis(**vars(diagnosis)) for diagnosis in view.diagnoses),
         reports=view.reports,
     )
 

@@ -32,7 +32,7 @@ def _frozen(trial: Trial, distributions: dict[str, optuna.distributions.BaseDist
     shown = attributes.at_claim(trial)
     if trial.finished:
         tell = Tell(state=trial.state, value=trial.value, reason=trial.reason, message=trial.message)
-        shown |= attributes.at_end(tell, trial.metrics)
+        shown |= attributes.at_end(tell, trial.metrics, trial.diagnoses)
     frozen = optuna.trial.create_trial(
         state=_STATES[trial.state],
         value=trial.value,

@@ -20,6 +20,7 @@ def completed(result: Result, at: float) -> Ended:
         message=result.message or "",
         metrics=result.metrics,
         pruned=result.pruned,
+        diagnoses=result.diagnoses,
     )
 
 

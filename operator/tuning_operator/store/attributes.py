@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.engine.actions import Tell
 from tuning_operator.engine.facts import Trial
 
@@ -13,6 +14,7 @@ SEED: Final = "tuning:seed"
 REASON: Final = "tuning:reason"
 MESSAGE: Final = "tuning:message"
 METRIC_PREFIX: Final = "tuning:metric:"
+DIAGNOSES: Final = "tuning:diagnoses"
 
 
 def at_claim(trial: Trial) -> dict[str, object]:
@@ -20,6 +22,8 @@ def at_claim(trial: Trial) -> dict[str, object]:
     return {ROLE: trial.role, SEED: trial.seed}
 
 
-def at_end(tell: Tell, metrics: Mapping[str, float]) -> dict[str, object]:
-    """Attributes of a trial from its end: why it ended, and every metric of its result."""
-    return {REASON: tell.reason, MESSAGE: tell.message, **{METRIC_PREFIX + name: value for name, value in metrics.items()}}
+def at_end(tell: Tell, metrics: Mapping[str, float], diagnoses: Sequence[Diagnosis] = ()) -> dict[str, object]:
+    """Attributes of a trial from its end: why it ended, every metric of its result, and what was wrong with its training."""
+    shown: dict[str, object] = {REASON: tell.reason, MESSAGE: tell.message}
+    shown |= {METRIC_PREFIX + name: value for name, value in metrics.items()}
+    return shown | ({DIAGNOSES: [vars(diagnosis) for diagnosis in diagnoses]} if diagnoses else {})

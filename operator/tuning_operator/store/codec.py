@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.engine.actions import Tell
 from tuning_operator.engine.facts import Attempt, Ended, Outcome, SamplerChoice, Trial, Verdict
 
@@ -32,6 +33,7 @@ def ended_to_json(ended: Ended) -> str:
             "metrics": dict(ended.metrics),
             "pruned": ended.pruned,
             "placed_at": ended.placed_at,
+            **diagnoses_document(ended.diagnoses),
         }
     )
 
@@ -39,7 +41,16 @@ def ended_to_json(ended: Ended) -> str:
 def ended_from_json(text: str) -> Ended:
     """The inverse of `ended_to_json`."""
     fields = json.loads(text)
-    return Ended(**fields | {"outcome": Outcome(fields["outcome"])})
+    return Ended(**fields | {"outcome": Outcome(fields["outcome"]), "diagnoses": _diagnoses(fields)})
+
+
+def diagnoses_document(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
+    """What a trial says was wrong with its training; nothing at all where it says nothing, as in older rows."""
+    return {"diagnoses": [vars(diagnosis) for diagnosis in diagnoses]} if diagnoses else {}
+
+
+def _diagnoses(fields: Mapping[str, Any]) -> tuple[Diagnosis, ...]:
+    return tuple(Diagnosis(**diagnosis) for diagnosis in fields.get("diagnoses", ()))
 
 
 def verdict_to_json(verdict: Verdict) -> str:
@@ -68,16 +79,18 @@ class Posted:
 
     metrics: Mapping[str, float]
     pruned: bool
+    diagnoses: tuple[Diagnosis, ...] = ()
 
 
-def posted_to_json(metrics: Mapping[str, float], *, pruned: bool) -> str:
+def posted_to_json(metrics: Mapping[str, float], *, pruned: bool, diagnoses: Sequence[Diagnosis] = ()) -> str:
     """A result that the gateway received."""
-    return to_json({"metrics": dict(metrics), "pruned": pruned})
+    return to_json({"metrics": dict(metrics), "pruned": pruned, **diagnoses_document(diagnoses)})
 
 
 def posted_from_json(text: str) -> Posted:
     """The inverse of `posted_to_json`."""
-    return Posted(**json.loads(text))
+    fields = json.loads(text)
+    return Posted(**fields | {"diagnoses": _diagnoses(fields)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 
 import sqlalchemy as sa
 
+from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.api.parameters import Parameter, mismatch
 from tuning_operator.engine.actions import Tell
 from tuning_operator.engine.facts import Attempt, Ended, SamplerChoice, StopReason, Trial, TrialState, Verdict
@@ -174,8 +175,7 @@ class Ledger:
             last = rows.last_attempt(connection, row.trial_id)
             if last.ended_json is None:
                 raise ConflictError(f"trial {trial} of {self.study_name} cannot be told: its attempt {last.number} has not ended")
-            metrics = codec.ended_from_json(last.ended_json).metrics
-            self._finish(connection, row.trial_id, trial, tell, at=at, metrics=metrics)
+            self._finish(connection, row.trial_id, trial, tell, at=at, ended=codec.ended_from_json(last.ended_json))
 
     def report(self, points: Sequence[ReportedPoint]) -> None:
         """Write intermediate values, first value of a (trial, step) wins. Those of finished or unknown trials are dropped."""
@@ -219,12 +219,15 @@ class Ledger:
         """Record why it is to stop; the first reason wins. Returns whether this reason is the recorded one."""
         return self._record_of_attempt(trial, attempt, "stop_reason", reason.value)
 
-    def post_result(self, trial: int, attempt: int, metrics: Mapping[str, float], *, pruned: bool) -> bool:
+    def post_result(
+        self, trial: int, attempt: int, metrics: Mapping[str, float], *, pruned: bool, diagnoses: Sequence[Diagnosis] = ()
+    ) -> bool:
         """Record the result that the attempt sent; the first one wins, and none is taken once the attempt is concluded.
 
         Returns whether this result is the recorded one, so that a repeated post is accepted like the first.
         """
-        return self._record_of_attempt(trial, attempt, "posted_json", codec.posted_to_json(metrics, pruned=pruned))
+        posted = codec.posted_to_json(metrics, pruned=pruned, diagnoses=diagnoses)
+        return self._record_of_attempt(trial, attempt, "posted_json", posted)
 
     def conclude(self, trial: int, attempt: int, ended: Ended, *, last_step: int, gpu_seconds: float, tell: Tell | None) -> None:
         """Record how an attempt ended and, with `tell`, that its trial is finished then, with the attempt's metrics.
@@ -242,7 +245,7 @@ class Ledger:
             if trial_id is None:
                 trial_id = self._concluded_before(connection, trial, attempt, end, told=tell is not None)
             if tell is not None:
-                self._finish(connection, trial_id, trial, tell, at=ended.at, metrics=ended.metrics)
+                self._finish(connection, trial_id, trial, tell, at=ended.at, ended=ended)
 
     # Parts of transactions
 
@@ -305,9 +308,7 @@ class Ledger:
             raise ConflictError(f"trial {trial} of {self.study_name} cannot be told with attempt {attempt}: it has a newer one")
         return int(known.trial_id)
 
-    def _finish(
-        self, connection: sa.Connection, trial_id: int, number: int, tell: Tell, *, at: float, metrics: Mapping[str, float]
-    ) -> None:
+    def _finish(self, connection: sa.Connection, trial_id: int, number: int, tell: Tell, *, at: float, ended: Ended) -> None:
         told = codec.told_to_json(tell, at)
         if not optuna_sql.finish_trial(connection, trial_id, state=tell.state, value=tell.value, at=at):
             stored = optuna_sql.read_trial(connection, trial_id)
@@ -315,7 +316,7 @@ class Ledger:
                 raise ConflictError(f"trial {number} of {self.study_name} is finished otherwise already: {stored.state}")
             return
         rows.mark_told(connection, trial_id, told)
-        optuna_sql.set_user_attributes(connection, trial_id, attributes.at_end(tell, metrics))
+        optuna_sql.set_user_attributes(connection, trial_id, attributes.at_end(tell, ended.metrics, ended.diagnoses))
         detail = {"state": tell.state, "value": tell.value, "reason": tell.reason}
         rows.append_event(connection, self._study_id, kind=EventKind.TELL, trial=number, at=at, detail=detail)
 

@@ -113,6 +113,7 @@ def _trial(row: AnyRow, stored: optuna_sql.TrialRow, parts: _Parts) -> Trial:
         message=told.message if told else "",
         finished_at=told.at if told else None,
         metrics=last.metrics if told and last else {},
+        diagnoses=last.diagnoses if told and last else (),
         reports=parts.reports.get(row.trial_id, {}),
         arrivals=parts.arrivals.get(row.trial_id, {}),
         sampler_state=parts.sampler_state.get(row.trial_id, {}),
@@ -129,6 +130,7 @@ def _attempt(row: AnyRow) -> Attempt:
         stop_reason=_if(StopReason, row.stop_reason),
         posted=posted.metrics if posted else None,
         posted_pruned=posted.pruned if posted else False,
+        posted_diagnoses=posted.diagnoses if posted else (),
         ended=_if(codec.ended_from_json, row.ended_json),
         last_step=row.last_step,
     )

@@ -22,6 +22,12 @@ TRIALS: Final = Counter(
     ["namespace", "role", "outcome", "reason"],
     registry=REGISTRY,
 )
+DIAGNOSES: Final = Counter(
+    "tuning_trial_diagnoses_total",
+    "What ended trials say was wrong with their training. `diagnosis`: a name that the project's trainer gives, or other.",
+    ["namespace", "diagnosis"],
+    registry=REGISTRY,
+)
 ATTEMPTS: Final = Counter(
     "tuning_attempts_total",
     "Runs of a trial's container that have ended. `outcome`: succeeded, pruned, failed, infeasible, disrupted, configuration, "
@@ -91,6 +97,7 @@ STATUS_WRITES: Final = Counter(
 
 ALL: Final = (
     TRIALS,
+    DIAGNOSES,
     ATTEMPTS,
     GPU_SECONDS,
     ASK,

@@ -62,7 +62,12 @@ def settle(attempt: Attempt, ended: Ended, *, metric: str) -> Ended:
     the container itself.
     """
     if attempt.posted is not None:
-        ended = replace(ended, metrics=attempt.posted, pruned=attempt.posted_pruned or ended.pruned)
+        ended = replace(
+            ended,
+            metrics=attempt.posted,
+            pruned=attempt.posted_pruned or ended.pruned,
+            diagnoses=attempt.posted_diagnoses or ended.diagnoses,
+        )
         if ended.outcome is Outcome.DISRUPTED or ended.reason == RESULT_INVALID:
             ended = replace(ended, outcome=Outcome.SUCCEEDED, reason="Completed")
     if ended.outcome is Outcome.SUCCEEDED:
@@ -92,9 +97,17 @@ def _settle_success(attempt: Attempt, ended: Ended, metric: str) -> Ended:
         )
         return replace(ended, outcome=Outcome.FAILED, reason="MetricMissing", message=message)
     if not math.isfinite(value):
-        message = f"{metric} is {value}: the training diverged, or the metric is undefined for this configuration"
-        return replace(ended, outcome=Outcome.INFEASIBLE, reason="NotFinite", message=ended.message or message)
+        return _not_finite(ended, f"{metric} is {value}")
     return ended
+
+
+def _not_finite(ended: Ended, what: str) -> Ended:
+    """Named after what was wrong with the training, where the container says that."""
+    first = next(iter(ended.diagnoses), None)
+    reason, message = "NotFinite", f"{what}: the training diverged, or the metric is undefined for this configuration"
+    if first is not None and first.reason is not None:
+        reason, message = first.reason, first.advice or what
+    return replace(ended, outcome=Outcome.INFEASIBLE, reason=reason, message=ended.message or message)
 
 
 def never_started(trial: Trial, reason: StopReason, facts: StudyFacts, now: float) -> ConcludeAttempt:
