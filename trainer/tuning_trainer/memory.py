@@ -19,6 +19,9 @@ _SIGNS: Final = re.compile(
 )
 """How torch says it where it has no error of its own for it: on the CPU, and inside CUDA's libraries."""
 
+_ASKED_FOR: Final = re.compile(r"tried to allocate ([0-9.]+) ?(bytes|[kmgt]ib)", re.IGNORECASE)
+_GIBIBYTES: Final = {"bytes": 2**-30, "kib": 2**-20, "mib": 2**-10, "gib": 1.0, "tib": 2**10}
+
 
 @contextmanager
 def ending_the_trial(trial: Trial) -> Iterator[None]:
@@ -41,7 +44,8 @@ def is_exhausted(error: BaseException) -> bool:
 
 
 def diagnosis(said: str) -> Diagnosis:
-    """What to do about it. `said` is torch's own sentence, with the bytes that it asked for."""
-    return Diagnosis(
-        NAME, f"Memory was exhausted: lower batch_size (accumulation makes up for it), hidden_units or layers. {said}"
-    )
+    """What to do about it. `said` is torch's own sentence; the figure is what it asked for, in GiB."""
+    sentence = f"Memory was exhausted: lower batch_size (accumulation makes up for it), hidden_units or layers. {said}"
+    asked_for = _ASKED_FOR.search(said)
+    figure = float(asked_for[1]) * _GIBIBYTES[asked_for[2].lower()] if asked_for else None
+    return Diagnosis(NAME, sentence, figure=figure)

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tuning_client import Diagnosis
-from tuning_trainer.diagnosis import Beginning, Epoch, Finished, diagnose, large_batch_gap, out_of_memory
+from tuning_trainer.diagnosis import Beginning, Epoch, Finished, diagnose, large_batch_gap
 from tuning_trainer.settings import Settings
 
 LONGEST_SENTENCE = 300  # what the result keeps of one
@@ -319,32 +318,6 @@ def test_no_series_is_too_strange_to_be_judged(series: list[dict[str, Any]], los
     beginning = Beginning(settings=Settings(), task="classification", loss=loss, chance_loss=chance_loss, validation_rows=1)
     diagnoses = diagnose(beginning, [Epoch(**values) for values in series])
     assert len({diagnosis.name for diagnosis in diagnoses}) == len(diagnoses)
-
-
-OUT_OF_MEMORY = {
-    "on a GPU": (
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.10 GiB"),
-        20.0,
-    ),
-    "on a CPU": (
-        RuntimeError("[enforce fail at x] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes"),
-        2**-18,
-    ),
-    "in NumPy": (MemoryError(), None),
-}
-
-
-@pytest.mark.parametrize(("error", "gibibytes"), OUT_OF_MEMORY.values(), ids=OUT_OF_MEMORY.keys())
-def test_out_of_memory_is_told_from_the_error(error: Exception, gibibytes: float | None) -> None:
-    diagnosis = out_of_memory(error, Settings(batch_size=512))
-    assert diagnosis is not None
-    assert (diagnosis.name, diagnosis.figure) == ("out-of-memory", gibibytes)
-    assert "lower batch_size from 512 to 256, with accumulation 2" in diagnosis.sentence
-
-
-@pytest.mark.parametrize("error", [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ValueError("no memory of that")])
-def test_other_errors_are_not_for_want_of_memory(error: Exception) -> None:
-    assert out_of_memory(error, Settings()) is None
 
 
 def finished(batch_size: int, *, train_loss: float = 0.1, validation: float = 0.95) -> Finished:

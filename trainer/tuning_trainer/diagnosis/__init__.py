@@ -13,9 +13,8 @@ from tuning_client import Diagnosis
 from tuning_trainer.diagnosis import outcome, steps
 from tuning_trainer.diagnosis.batch_size import Finished, large_batch_gap
 from tuning_trainer.diagnosis.course import Beginning, Course, Epoch, Name
-from tuning_trainer.diagnosis.memory import out_of_memory
 
-__all__ = ["Beginning", "Epoch", "Finished", "Name", "diagnose", "large_batch_gap", "out_of_memory"]
+__all__ = ["Beginning", "Epoch", "Finished", "Name", "diagnose", "large_batch_gap"]
 
 _RULES: Final[tuple[Callable[[Course], Diagnosis | None], ...]] = (
     steps.diverged,

@@ -159,7 +159,7 @@ class Course:
         return stood_still and self.first_by_last is not None and self.first_by_last < VANISHING
 
 
-def named(name: Name, sentence: str, figure: float | None, threshold: float | None) -> Diagnosis:
+def named(name: Name, sentence: str, figure: float, threshold: float | None) -> Diagnosis:
     """A diagnosis with a name of the list."""
     return Diagnosis(name, sentence, figure=figure, threshold=threshold)
 
