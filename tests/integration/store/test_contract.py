@@ -457,6 +457,17 @@ def test_reports_of_finished_and_of_unknown_trials_are_dropped(ledger: Ledger) -
     assert [trial.reports for trial in ledger.load().trials] == [{}, {1: 0.1}]
 
 
+def test_the_order_in_which_reports_came_is_known_after_a_restart(ledger: Ledger) -> None:
+    for number in range(3):
+        ledger.claim(fresh_trial(number), SPACE)
+    came = [(2, 5), (0, 9), (1, 1), (0, 2), (2, 6), (1, 3)]
+    for batch in (came[:4], came[2:]):
+        ledger.report([ReportedPoint(trial=number, step=step, value=0.5) for number, step in batch])
+    trials = ledger.load().trials
+    places = {(trial.number, step): place for trial in trials for step, place in trial.arrivals.items()}
+    assert sorted(places, key=lambda report: places[report]) == came
+
+
 def test_more_reports_than_one_statement_holds_are_written(ledger: Ledger) -> None:
     ledger.claim(fresh_trial(0), SPACE)
     ledger.report([ReportedPoint(trial=0, step=step, value=step / 7) for step in range(2_500)])
@@ -599,6 +610,60 @@ def test_a_refused_write_leaves_no_gap_in_the_log(ledger: Ledger) -> None:
         ledger.claim(fresh_trial(5), SPACE)
     finish(ledger, 0, 0.5)
     assert [event.sequence for event in ledger.events()] == [1, 2]
+
+
+# Several writes in one transaction
+
+
+def test_writes_together_are_all_done(ledger: Ledger) -> None:
+    with ledger.together() as writes:
+        for number in range(3):
+            writes.claim(fresh_trial(number), SPACE)
+        writes.mark_started(0, 0, AT + 2)
+        finish(writes, 0, 0.5)
+    stored = ledger.load()
+    assert [trial.state for trial in stored.trials] == [TrialState.COMPLETE, TrialState.RUNNING, TrialState.RUNNING]
+    assert stored.trials[0].last.started_at == AT + 2
+    assert [(event.sequence, event.kind, event.trial) for event in ledger.events()] == [
+        (1, EventKind.ASK, 0),
+        (2, EventKind.ASK, 1),
+        (3, EventKind.ASK, 2),
+        (4, EventKind.TELL, 0),
+    ]
+
+
+def test_of_writes_together_one_that_is_refused_undoes_all(ledger: Ledger) -> None:
+    ledger.claim(fresh_trial(0), SPACE)
+    before = ledger.load(), ledger.events()
+
+    def write() -> None:
+        with ledger.together() as writes:
+            finish(writes, 0, 0.5)
+            writes.claim(fresh_trial(1), SPACE)
+            writes.claim(fresh_trial(3), SPACE)
+
+    with pytest.raises(ConflictError, match="the next number is 2"):
+        write()
+    assert (ledger.load(), ledger.events()) == before
+
+
+def test_writes_together_whose_answer_was_lost_are_repeated_without_effect(ledger: Ledger) -> None:
+    seen = []
+    for _ in range(2):
+        with ledger.together() as writes:
+            writes.claim(fresh_trial(0), SPACE)
+            writes.claim(fresh_trial(1), SPACE)
+            finish(writes, 0, 0.5)
+        seen.append((ledger.load(), ledger.events()))
+    assert seen[0] == seen[1]
+
+
+def test_a_former_owner_writes_nothing_together(database: Database) -> None:
+    former = adopt(database)
+    owner = adopt(database)
+    with pytest.raises(FencedError), former.together():
+        pytest.fail("it must not get as far as writing")
+    assert owner.load().trials == ()
 
 
 # Fencing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import Final
 
 import optuna
 import pytest
@@ -32,6 +33,9 @@ from tuning_operator.store import (
     StoredStudy,
     prepare,
 )
+
+CUT: Final = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname <> ''"
+"""Ends all sessions of a server but its own."""
 
 
 def adopt(database: Database) -> Ledger:
@@ -83,8 +87,33 @@ def test_connections_that_the_server_cut_are_replaced_unnoticed(postgres_url: st
     with closing(Database.connect(postgres_url)) as database:
         ledger = adopt(database)
         before = work(ledger)
-        postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname <> ''")
+        postgres.execute(CUT)
         assert work(ledger) == before
+    assert_stock_optuna_agrees(postgres_url)
+
+
+def test_reading_too_goes_on_after_connections_were_cut(postgres_url: str, postgres: PostgresServer) -> None:
+    with closing(Database.connect(postgres_url)) as database:
+        before = work(adopt(database))
+        postgres.execute(CUT)
+        assert database.read(IDENTITY) == before
+
+
+def test_a_connection_cut_in_the_middle_of_a_write_is_told_and_the_write_undone(
+    postgres_url: str, postgres: PostgresServer
+) -> None:
+    with closing(Database.connect(postgres_url)) as database:
+        ledger = adopt(database)
+
+        def write() -> None:
+            with ledger.together() as writes:
+                writes.claim(fresh_trial(0), SPACE)
+                postgres.execute(CUT)
+                writes.claim(fresh_trial(1), SPACE)
+
+        with pytest.raises(DatabaseUnavailableError, match="does not answer"):
+            write()
+        assert ledger.load().trials == ()
     assert_stock_optuna_agrees(postgres_url)
 
 
