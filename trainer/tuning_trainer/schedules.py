@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 from torch import optim
 from torch.optim import lr_scheduler
@@ -33,13 +33,7 @@ def build(settings: Settings, optimizer: optim.Optimizer, *, steps_per_epoch: in
     """
     epochs = settings.epochs if horizon is None else horizon
     total = epochs * steps_per_epoch
-    if settings.schedule == "one_cycle":
-        return Schedule(_one_cycle(settings, optimizer, total), total=total)
-    if settings.warmup_epochs >= epochs:
-        raise ConfigurationError(
-            f"warmup_epochs: {settings.warmup_epochs:g} leaves none of the {epochs} epochs; give fewer than {epochs}"
-        )
-    warmup = min(round(settings.warmup_epochs * steps_per_epoch), total - 1)
+    warmup = _warmup_steps(settings, epochs, steps_per_epoch)
     return Schedule(_decay(settings, optimizer, total - warmup), total=total, warmup=_warmup(optimizer, warmup))
 
 
@@ -106,17 +100,15 @@ class Schedule:
             self._warmup.load_state_dict(dict(state["warmup"]))
 
 
-def _one_cycle(settings: Settings, optimizer: optim.Optimizer, steps: int) -> lr_scheduler.OneCycleLR:
-    """Smith and Topin 2018, arXiv 1708.07120: up for 30 % of the steps, then down. The momentum stays as it was set."""
-    divisor = 1 / (_ONE_CYCLE_DIVISOR * settings.final_share) if settings.final_share else math.inf
-    return lr_scheduler.OneCycleLR(
-        optimizer,
-        max_lr=settings.learning_rate,
-        total_steps=steps,
-        cycle_momentum=False,
-        div_factor=_ONE_CYCLE_DIVISOR,
-        final_div_factor=divisor,
-    )
+def _warmup_steps(settings: Settings, epochs: int, steps_per_epoch: int) -> int:
+    """At least one step is left after them; one_cycle has a warm-up of its own."""
+    if settings.schedule == "one_cycle":
+        return 0
+    if settings.warmup_epochs >= epochs:
+        raise ConfigurationError(
+            f"warmup_epochs: {settings.warmup_epochs:g} leaves none of the {epochs} epochs; give fewer than {epochs}"
+        )
+    return min(round(settings.warmup_epochs * steps_per_epoch), epochs * steps_per_epoch - 1)
 
 
 def _warmup(optimizer: optim.Optimizer, steps: int) -> lr_scheduler.LinearLR | None:
@@ -130,15 +122,13 @@ def _decay(settings: Settings, optimizer: optim.Optimizer, steps: int) -> lr_sch
     """What sets the rate once it has reached its highest; `steps` are left then."""
     lowest = settings.learning_rate * settings.final_share
     match settings.schedule:
-        case "constant":
-            return lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0)
         case "step":
             return lr_scheduler.StepLR(optimizer, step_size=settings.decay_epochs, gamma=settings.decay_factor)
         case "exponential":
             return lr_scheduler.ExponentialLR(optimizer, gamma=settings.decay_factor)
         case "cosine":
             return lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps, eta_min=lowest)
-        case "plateau":
+        case "plateau" if settings.decay_factor < 1:
             return lr_scheduler.ReduceLROnPlateau(
                 optimizer,
                 factor=settings.decay_factor,
@@ -151,7 +141,21 @@ def _decay(settings: Settings, optimizer: optim.Optimizer, steps: int) -> lr_sch
                 # torch takes no decay smaller than this, and 1e-8 is much to a small rate.
                 eps=0.0,
             )
+        # torch refuses a plateau with a factor of 1, which leaves the rate as it is.
+        case "constant" | "plateau":
+            return lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0)
         case "one_cycle":
-            raise AssertionError("one_cycle has a warm-up of its own")
-        case _:
-            assert_never(settings.schedule)
+            return _one_cycle(settings, optimizer, steps)
+
+
+def _one_cycle(settings: Settings, optimizer: optim.Optimizer, steps: int) -> lr_scheduler.OneCycleLR:
+    """Smith and Topin 2018, arXiv 1708.07120: up for 30 % of the steps, then down. The momentum stays as it was set."""
+    divisor = 1 / (_ONE_CYCLE_DIVISOR * settings.final_share) if settings.final_share else math.inf
+    return lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=settings.learning_rate,
+        total_steps=steps,
+        cycle_momentum=False,
+        div_factor=_ONE_CYCLE_DIVISOR,
+        final_div_factor=divisor,
+    )

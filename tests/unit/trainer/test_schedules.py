@@ -122,7 +122,7 @@ def test_a_schedule_follows_its_curve(told: dict[str, Any], steps: int, expected
     assert rates(Settings(learning_rate=0.8, **told), steps=steps) == pytest.approx(expected, abs=1e-7)
 
 
-# decay_epochs: 2, decay_factor: 0.5, one step an epoch.
+# decay_epochs: 2, decay_factor: 0.5 unless told, one step an epoch.
 PLATEAUS = [
     pytest.param({}, [5, 4, 3, 2, 1, 0], [0.8] * 6, id="a value that falls is left alone"),
     pytest.param({}, [3, 2, 2, 2, 2, 2, 2], [0.8, 0.8, 0.8, 0.8, 0.4, 0.4, 0.2], id="two epochs no better than the best halve"),
@@ -131,6 +131,7 @@ PLATEAUS = [
     pytest.param({}, [-0.93, -0.929, -0.929, -0.929], [0.8, 0.8, 0.8, 0.4], id="an accuracy that is a little worse is no better"),
     pytest.param({}, [1, math.nan, math.nan, 1], [0.8, 0.8, 0.8, 0.4], id="a value that is no number is no better"),
     pytest.param({"min_delta": 0.5}, [3, 2.6, 2.7, 2.6], [0.8, 0.8, 0.8, 0.4], id="a fall of less than min_delta is no fall"),
+    pytest.param({"decay_factor": 1}, [1, 1, 1, 1], [0.8] * 4, id="a factor of 1 decays nothing"),
     pytest.param({"final_share": 0.8}, [1, 1, 1, 1], [0.8, 0.8, 0.8, 0.64], id="no lower than the final share"),
     pytest.param(
         {"warmup_epochs": 2}, [1, 2, 3, 3, 3], [0.8 / 3, 1.6 / 3, 0.8, 0.8, 0.8], id="epochs of the warm-up are not counted"
@@ -142,7 +143,7 @@ PLATEAUS = [
 def test_plateau_decays_when_the_value_has_not_fallen_for_long(
     told: dict[str, Any], values: list[float], expected: list[float]
 ) -> None:
-    settings = Settings(learning_rate=0.8, schedule="plateau", decay_epochs=2, decay_factor=0.5, epochs=len(values), **told)
+    settings = Settings(**{"learning_rate": 0.8, "schedule": "plateau", "decay_epochs": 2, "epochs": len(values), **told})
     assert rates(settings, steps=1, values=values) == pytest.approx(expected)
 
 
