@@ -26,6 +26,7 @@ class Environment:
     role: str
     number: int
     metric: str
+    folds: int | None
     fold: int | None
     final_epochs: int | None
     by_hand: bool
@@ -48,6 +49,7 @@ def read(environ: Mapping[str, str]) -> Environment:
         role=environ.get("TUNING_ROLE") or "search",
         number=_whole(environ, "TUNING_TRIAL", absent=0),
         metric=environ.get("TUNING_METRIC") or "value",
+        folds=_whole(environ, "TUNING_FOLDS", absent=None, least=2),
         fold=_whole(environ, "TUNING_FOLD", absent=None),
         final_epochs=_whole(environ, "TUNING_FINAL_EPOCHS", absent=None, least=1),
         by_hand=not environ.get("TUNING_TRIAL"),

@@ -89,6 +89,11 @@ class Trial:
         return self._environment.metric
 
     @property
+    def folds(self) -> int | None:
+        """How many folds of a cross-validation the study asks for; None where it asks for none."""
+        return self._environment.folds
+
+    @property
     def fold(self) -> int | None:
         """The one fold of the cross-validation that this run is for, from 0; None: all of them, one after another."""
         return self._environment.fold

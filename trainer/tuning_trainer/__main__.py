@@ -16,7 +16,7 @@ def main(arguments: Sequence[str]) -> None:
         SystemExit: with code 75 when it was interrupted, 78 when a setting is wrong.
     """
     with tuning_client.trial() as trial:
-        settings = resolve(arguments, trial.parameters)
+        settings = resolve(arguments, trial.parameters, folds=trial.folds)
         # After the settings: torch takes seconds to import, and a wrong setting is told at once.
         from tuning_trainer import memory  # noqa: PLC0415
         from tuning_trainer.train import train  # noqa: PLC0415

@@ -25,19 +25,24 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigurationError(f"{message}; see --help")
 
 
-def resolve(arguments: Sequence[str], parameters: Mapping[str, object]) -> Settings:
+def resolve(arguments: Sequence[str], parameters: Mapping[str, object], *, folds: int | None = None) -> Settings:
     """The settings of one training.
 
     Args:
         arguments: command line, without the program's name.
         parameters: the trial's own values by name; they win over the command line.
+        folds: how many the study asks for; None where it asks for none.
 
     Raises:
-        ConfigurationError: an unknown setting, or a value that a setting does not take.
+        ConfigurationError: an unknown setting, a value that a setting does not take, or other folds than the study's.
     """
     flags = {name: _checked(_flag(name), name, value) for name, value in _flags(arguments).items()}
     tuned = {_tunable(name): _checked(f"parameter {name}", name, value) for name, value in parameters.items()}
     values: dict[str, Any] = flags | tuned
+    if folds is not None and values.setdefault("folds", folds) != folds:
+        raise ConfigurationError(
+            f"--folds: {values['folds']} is not the study's spec.validation.folds, which is {folds}; leave the flag out"
+        )
     return Settings(**values)
 
 

@@ -6,7 +6,8 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-from tuning_operator.api.contract import Result
+from tuning_operator.api.contract import STEPS_PER_FOLD, Result
+from tuning_operator.api.pruning import LARGEST_STEP
 from tuning_operator.controller.study import StudyController
 from tuning_operator.controller.thinning import thinned
 from tuning_operator.engine.facts import Attempt, StopReason, Trial
@@ -77,7 +78,8 @@ class StudyDesk:
         """Take reports into memory at once; the database follows in batches."""
         trial, attempt = self._current(ref)
         study = self._study(ref)
-        kept = list(thinned(points, known=trial.reports, count=len(trial.reports), last=trial.last_step))
+        fold = STEPS_PER_FOLD if study.spec.validation else LARGEST_STEP + 1
+        kept = list(thinned(points, known=trial.reports, count=len(trial.reports), last=trial.last_step, fold=fold))
         study.take_reports(ref.trial, _first_values(kept))
         self._writer.add(Report(ref, point) for point in kept)
         if study.spec.pruning.pruner != "none":

@@ -61,6 +61,16 @@ def spec(changes: dict[str, Any]) -> StudySpec:
             id="the seed",
         ),
         pytest.param(
+            {"spec.pruning.pruner": "median"},
+            f"spec.pruning.pruner: changed from 'none' to 'median' {AFTER}",
+            id="the pruner",
+        ),
+        pytest.param(
+            {"spec.validation": {"folds": 5}},
+            f"spec.validation: changed from nothing to a mapping {AFTER}",
+            id="the folds",
+        ),
+        pytest.param(
             {"spec.baseline.repeats": 5},
             f"spec.baseline.repeats: changed from 3 to 5 {AFTER}",
             id="the baseline",

@@ -59,13 +59,13 @@ def test_parameters_cannot_be_changed() -> None:
 def test_a_run_by_hand_has_defaults() -> None:
     trial = Trial(BY_HAND)
     assert (trial.seed, trial.role, trial.number, trial.metric) == (0, "search", 0, "value")
-    assert (trial.fold, trial.final_epochs) == (None, None)
+    assert (trial.folds, trial.fold, trial.final_epochs) == (None, None, None)
     assert (trial.checkpoint_dir, trial.output_dir, dict(trial.parameters)) == (None, None, {})
 
 
-def test_fold_and_final_epochs_are_whole_numbers() -> None:
-    trial = Trial(read({"TUNING_FOLD": "0", "TUNING_FINAL_EPOCHS": "17"}))
-    assert (trial.fold, trial.final_epochs) == (0, 17)
+def test_folds_and_final_epochs_are_whole_numbers() -> None:
+    trial = Trial(read({"TUNING_FOLDS": "5", "TUNING_FOLD": "0", "TUNING_FINAL_EPOCHS": "17"}))
+    assert (trial.folds, trial.fold, trial.final_epochs) == (5, 0, 17)
 
 
 def test_empty_variables_read_like_absent_ones() -> None:

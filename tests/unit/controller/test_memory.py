@@ -60,6 +60,30 @@ def test_the_first_report_of_a_step_stays() -> None:
     assert memory.trials[0].reports == {1: 0.1, 2: 0.2}
 
 
+def test_reports_keep_the_order_in_which_they_came() -> None:
+    memory = StudyMemory(stored(replace(fresh_trial(0), reports={1: 0.1}, arrivals={1: 70}), fresh_trial(1)))
+    memory.add_reports(1, {1: 0.1})
+    memory.add_reports(0, {1: 0.9, 2: 0.2})
+    memory.add_reports(1, {2: 0.2})
+    assert in_order(memory) == [(0, 1), (1, 1), (0, 2), (1, 2)]
+
+
+def test_what_the_database_has_yet_to_get_came_after_what_it_has() -> None:
+    memory = StudyMemory(stored(fresh_trial(0), fresh_trial(1)))
+    for trial, step in [(1, 1), (0, 1), (1, 2), (0, 2)]:
+        memory.add_reports(trial, {step: 0.5})
+    first = replace(fresh_trial(0), reports={1: 0.5}, arrivals={1: 902})
+    memory.reload(stored(first, replace(fresh_trial(1), reports={1: 0.5}, arrivals={1: 901})))
+    memory.add_reports(1, {3: 0.5})
+    assert in_order(memory) == [(1, 1), (0, 1), (1, 2), (0, 2), (1, 3)]
+
+
+def in_order(memory: StudyMemory) -> list[tuple[int, int]]:
+    """(trial, step) of all reports."""
+    came = [(place, trial.number, step) for trial in memory.trials for step, place in trial.arrivals.items()]
+    return [(number, step) for _, number, step in sorted(came)]
+
+
 def test_what_a_runtime_sees_is_joined_and_not_remembered() -> None:
     memory = StudyMemory(stored(fresh_trial(0).with_attempt(SECOND), fresh_trial(1)))
     ended = replace(RUNNING, released=True)

@@ -30,6 +30,15 @@ def test_a_trial_that_reports_every_batch_keeps_few_and_its_progress() -> None:
     assert steps[-1] >= 199_000 * 0.998
 
 
+def test_of_each_fold_the_first_steps_are_kept_as_close_together_as_of_the_first_one() -> None:
+    known = dict.fromkeys(range(EVERY_ONE), 0.5)
+    fold = 1_000_000
+    steps = [4 * fold + step for step in range(800)]
+    kept = [p.step for p in thinned([Point(s, 0.5) for s in steps], known=known, count=len(known), last=3 * fold, fold=fold)]
+    assert kept == steps
+    assert len(list(thinned([Point(s, 0.5) for s in steps], known=known, count=len(known), last=3 * fold))) == 1
+
+
 def test_a_point_that_is_known_is_passed_on_and_may_be_told_again() -> None:
     known = dict.fromkeys(range(EVERY_ONE), 0.5)
     again = Point(3, 0.5)

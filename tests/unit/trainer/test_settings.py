@@ -27,6 +27,13 @@ def test_every_setting_has_a_flag() -> None:
     assert resolve(flags, {}) == Settings()
 
 
+def test_the_study_says_how_many_folds_there_are() -> None:
+    assert resolve([], {}, folds=5).folds == resolve(["--folds=5"], {}, folds=5).folds == 5
+    with pytest.raises(ConfigurationError) as refused:
+        resolve(["--folds=3"], {}, folds=5)
+    assert str(refused.value) == "--folds: 3 is not the study's spec.validation.folds, which is 5; leave the flag out"
+
+
 @pytest.mark.parametrize("value", ["128", 128], ids=["a word, as a categorical parameter gives it", "a whole number"])
 def test_a_whole_number_may_arrive_as(value: object) -> None:
     assert resolve([], {"batch_size": value}).batch_size == 128
