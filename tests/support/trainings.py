@@ -3,37 +3,42 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import torch
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
+import tuning_client
 from tuning_trainer import __main__ as trainer
 
 CHECKPOINT = "training.checkpoint"
 
+MEASURED_BY_A_CLOCK = {"seconds", "samples_per_second"}
+
 
 @dataclass(frozen=True)
 class TrialFolder:
-    """Where one trial keeps its result and its checkpoint, over all its attempts."""
+    """Where one trial keeps its result, its reports and its checkpoint, over all its attempts."""
 
     path: Path
 
-    def environment(self, parameters: Mapping[str, object], seed: int) -> dict[str, str]:
+    def environment(
+        self, parameters: Mapping[str, object] | None = None, *, seed: int = 0, metric: str = "val_accuracy"
+    ) -> dict[str, str]:
         return {
             "TUNING_STUDY": "default/digits",
             "TUNING_TRIAL": "7",
-            "TUNING_METRIC": "val_accuracy",
-            "TUNING_PARAMETERS": json.dumps(parameters),
+            "TUNING_METRIC": metric,
+            "TUNING_PARAMETERS": json.dumps(parameters or {}),
             "TUNING_SEED": str(seed),
             "TUNING_CHECKPOINT_DIR": str(self.path / "checkpoints"),
+            "TUNING_OUTPUT_DIR": str(self.path / "output"),
             "TUNING_RESULT_FILE": str(self.path / "result.json"),
         }
 
@@ -41,28 +46,47 @@ class TrialFolder:
     def checkpoint(self) -> Path:
         return self.path / "checkpoints" / CHECKPOINT
 
-    def attempt(self, *arguments: str, parameters: Mapping[str, object] | None = None, seed: int = 0) -> int:
+    def attempt(
+        self,
+        *arguments: str,
+        parameters: Mapping[str, object] | None = None,
+        seed: int = 0,
+        metric: str = "val_accuracy",
+        **environment: str,
+    ) -> int:
         """One attempt in this process; its exit code."""
-        with mock.patch.dict(os.environ, self.environment(parameters or {}, seed)):
+        told = self.environment(parameters, seed=seed, metric=metric) | environment
+        with mock.patch.dict(os.environ, told), self._noting_reports():
             try:
                 trainer.main(arguments)
             except SystemExit as left:
                 return left.code if isinstance(left.code, int) else 1
         return 0
 
-    def result(self) -> dict[str, Any]:
-        """The result, without the one figure that a clock measured."""
-        metrics: dict[str, Any] = json.loads((self.path / "result.json").read_text())
-        metrics.pop("seconds", None)
-        return metrics
+    @contextmanager
+    def _noting_reports(self) -> Iterator[None]:
+        report = tuning_client.Trial.report
 
-    def final_state(self) -> dict[str, Any]:
-        """The last checkpoint's state, without the one figure that a clock measured."""
-        _header, _, rest = self.checkpoint.read_bytes().partition(b"\n")
-        checksum_size = 32
-        state: dict[str, Any] = torch.load(BytesIO(rest[checksum_size:]), weights_only=True)["state"]
-        del state["seconds"]
-        return state
+        def noted(trial: tuning_client.Trial, step: int, *, fold: int | None = None, **metrics: float) -> None:
+            with (self.path / "reports.jsonl").open("a") as file:
+                file.write(json.dumps([fold, step, metrics]) + "\n")
+            report(trial, step, fold=fold, **metrics)
+
+        with mock.patch.object(tuning_client.Trial, "report", noted):
+            yield
+
+    def result(self) -> dict[str, Any]:
+        """The result, without the figures that a clock measured."""
+        metrics: dict[str, Any] = json.loads((self.path / "result.json").read_text())
+        return {name: value for name, value in metrics.items() if name not in MEASURED_BY_A_CLOCK}
+
+    def reports(self) -> dict[tuple[int | None, int], dict[str, float]]:
+        """What every attempt reported by fold and step, the first report of each, without the figures that a clock measured."""
+        first: dict[tuple[int | None, int], dict[str, float]] = {}
+        for line in (self.path / "reports.jsonl").read_text().splitlines():
+            fold, step, metrics = json.loads(line)
+            first.setdefault((fold, step), {k: v for k, v in metrics.items() if k not in MEASURED_BY_A_CLOCK})
+        return first
 
 
 @contextmanager
@@ -83,13 +107,9 @@ def after_step(number: int, action: Any) -> Iterator[None]:
         hook.remove()
 
 
-def differences(left: object, right: object, where: str = "state") -> list[str]:
-    """Where two nested states differ, to the bit."""
-    if isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor):
-        return [] if torch.equal(left, right) else [where]
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        names = [*left, *(name for name in right if name not in left)]
-        return [d for name in names for d in differences(left.get(name), right.get(name), f"{where}.{name}")]
-    if isinstance(left, list | tuple) and isinstance(right, list | tuple) and len(left) == len(right):
-        return [d for i, pair in enumerate(zip(left, right, strict=True)) for d in differences(*pair, f"{where}[{i}]")]
-    return [] if left == right else [where]
+def assert_as_if_never_interrupted(trial: TrialFolder, uninterrupted: TrialFolder) -> None:
+    """Both have the same result and made the same reports, to the last bit."""
+    assert trial.result() == uninterrupted.result()
+    assert trial.reports() == uninterrupted.reports()
+    assert all(math.isfinite(value) for metrics in trial.reports().values() for value in metrics.values())
+    assert not trial.checkpoint.exists()

@@ -86,9 +86,11 @@ def diagnoses(outcomes: Sequence[Outcome]) -> tuple[Diagnosis, ...]:
     """
     diverged = [outcome for outcome in outcomes if outcome.diverged]
     speaking = diverged[:1] or outcomes
-    first = {diagnosis.name: diagnosis for outcome in reversed(speaking) for diagnosis in reversed(outcome.diagnoses)}
-    votes = {name: sum(any(d.name == name for d in outcome.diagnoses) for outcome in speaking) for name in first}
-    return tuple(diagnosis for name, diagnosis in reversed(first.items()) if 2 * votes[name] >= len(speaking))
+    shown: dict[str, list[Diagnosis]] = {}
+    for outcome in speaking:
+        for diagnosis in outcome.diagnoses:
+            shown.setdefault(diagnosis.name, []).append(diagnosis)
+    return tuple(first for first, *others in shown.values() if 2 * (1 + len(others)) >= len(speaking))
 
 
 def warnings(outcomes: Sequence[Outcome]) -> tuple[str, ...]:

@@ -171,7 +171,10 @@ class Session:
     def remove_checkpoint(self) -> None:
         """Nobody will need it again."""
         if self._checkpoint:
-            self._checkpoint.remove()
+            try:
+                self._checkpoint.remove()
+            except OSError as error:
+                say(f"checkpoint {self._checkpoint} cannot be removed: {error.strerror or error}; remove it by hand")
 
     def __enter__(self) -> Self:
         return self

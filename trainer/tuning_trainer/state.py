@@ -83,6 +83,8 @@ class TrainingState:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken, on this machine's device."""
+        # Without gradients it changes nothing; torch's schedules warn of an optimiser that has made no step.
+        self.optimizer.step()
         for part in fields(self):
             getattr(self, part.name).load_state_dict(state[part.name])
 
