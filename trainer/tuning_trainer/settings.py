@@ -127,7 +127,11 @@ class Settings:
         About(help="which network; linear: logistic or linear regression; custom: what --factory returns"),
     ] = "mlp"
     factory: Annotated[
-        str, About(help="package.module:function that returns a torch.nn.Module; model custom only", tunable=False)
+        str,
+        About(
+            help="package.module:function that takes input_shape, outputs and settings by name, and returns a torch.nn.Module",
+            tunable=False,
+        ),
     ] = ""
     layers: Annotated[int, About(help="hidden layers, convolutions or transformer blocks", at_least=1, at_most=256)] = 1
     hidden_units: Annotated[
