@@ -4,7 +4,6 @@ A search sees `load_search`, whose rows hold no test row; the final evaluation s
 """
 
 from tuning_trainer.data.final import FinalData, TestRows, load_final
-from tuning_trainer.data.legacy import Data, Rows, load
 from tuning_trainer.data.preparation import Preparation
 from tuning_trainer.data.problem import Problem, Task
 from tuning_trainer.data.search import Fold, SearchData, load_search
@@ -13,18 +12,15 @@ from tuning_trainer.data.splits import Split
 
 __all__ = [
     "Batch",
-    "Data",
     "FinalData",
     "Fold",
     "Preparation",
     "Problem",
-    "Rows",
     "SearchData",
     "Source",
     "Split",
     "Task",
     "TestRows",
-    "load",
     "load_final",
     "load_search",
 ]

@@ -38,7 +38,7 @@ def _kind(name: str, column: pd.Series) -> Kind:
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.cat.categories.dtype)
     if types.is_datetime64_any_dtype(values) or types.is_timedelta64_dtype(values):
-        raise _unusable(name, f"holds dates such as {values.iloc[0]}; make them numbers, such as days since the first")
+        raise _dates(name, values.iloc[0])
     different = values.drop_duplicates()
     if not different.map(lambda value: isinstance(value, str | int | float | bool)).all():
         raise _unusable(name, f"holds neither numbers nor words but {type(values.iloc[0]).__name__} values")
@@ -50,17 +50,22 @@ def _refuse_texts(name: str, texts: pd.Series, *, rows: int) -> None:
     """Refuse texts that are no categories, saying what they are."""
     dates = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
     if dates.notna().all() and texts.str.contains("-").all():
-        raise _unusable(name, f"holds dates such as {texts.iloc[0]}; make them numbers, such as days since the first")
+        raise _dates(name, texts.iloc[0])
     if len(texts) <= min(MOST_CATEGORIES, max(2, rows // 2)):
         return
     words = texts[pd.to_numeric(texts, errors="coerce").isna()]
     if len(words) < len(texts) / 2:
-        raise _unusable(name, f"holds {words.iloc[0]!r} among its numbers; leave such cells empty and give --missing=impute")
+        remedy = "leave such cells empty and give --missing=impute, or "
+        raise _unusable(name, f"holds {words.iloc[0]!r} among its numbers", remedy)
     raise _unusable(name, f"holds {len(texts)} different texts in {rows} rows, too many for categories")
 
 
-def _unusable(name: str, what: str) -> ConfigurationError:
-    return ConfigurationError(f"--path: column '{name}' {what}, or leave it out with --ignore={name}")
+def _dates(name: str, date: object) -> ConfigurationError:
+    return _unusable(name, f"holds dates such as {date}", "make them numbers, such as days since the first, or ")
+
+
+def _unusable(name: str, what: str, remedy: str = "") -> ConfigurationError:
+    return ConfigurationError(f"--path: column '{name}' {what}; {remedy}leave it out with --ignore={name}")
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,11 @@ class ImageEncoder:
     def _pixels(self, picture: Picture) -> npt.NDArray[np.uint8]:
         with opened(picture) as image:
             if image.mode in _DEEP_MODES:
-                raise ConfigurationError(f"--path: {picture} has more than 8 bits per channel; save it with 8")
+                raise ConfigurationError(f"image {picture} has more than 8 bits per channel; save it with 8")
             try:
                 upright = ImageOps.exif_transpose(image).convert(self.mode)
             except OSError as error:
-                raise ConfigurationError(f"--path: {picture} cannot be read ({error}); replace or remove it") from None
+                raise ConfigurationError(f"image {picture} cannot be read ({error}); replace or remove it") from None
         rows = np.asarray(upright.resize((self.size, self.size), Image.Resampling.BILINEAR))
         return rows.reshape(self.size, self.size, len(self.mode)).transpose(2, 0, 1)
 
@@ -82,4 +82,4 @@ def opened(picture: Picture) -> Image.Image:
     try:
         return Image.open(picture)
     except (UnidentifiedImageError, OSError):
-        raise ConfigurationError(f"--path: {picture} is no image that can be read; replace or remove it") from None
+        raise ConfigurationError(f"image {picture} cannot be read; replace or remove it") from None

@@ -127,9 +127,9 @@ def two_of_a_class(folder: Path) -> None:
 
 SPOILT = {
     an_empty_class: r"^--path: folder 'birds' holds no image; add some or remove the folder$",
-    no_image: r"^--path: .*/cats/words.png is no image that can be read; replace or remove it$",
-    a_torn_image: r"^--path: .*/cats/torn.png cannot be read \(.*\); replace or remove it$",
-    a_deep_image: r"^--path: .*/cats/deep.png has more than 8 bits per channel; save it with 8$",
+    no_image: r"^image .*/cats/words.png cannot be read; replace or remove it$",
+    a_torn_image: r"^image .*/cats/torn.png cannot be read \(.*\); replace or remove it$",
+    a_deep_image: r"^image .*/cats/deep.png has more than 8 bits per channel; save it with 8$",
     one_class: r"^--path: '.*' has 1 folders of images; give one folder for each class$",
     two_of_a_class: r"^--target: class 'dogs' has 1 row, too few",
 }

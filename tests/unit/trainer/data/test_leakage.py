@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from tests.support.tables import CPU, everything, file_settings, first_fold, paint, people, write
 
@@ -52,6 +53,7 @@ def learnt(fold: Fold) -> list[Any]:
     return [state, arrays, rows, weights, fold.problem, fold.chance_loss, fold.target_scale, fold.warnings]
 
 
+@hypothesis_settings(deadline=None, max_examples=50)
 @given(
     draw=st.data(),
     scaling=st.sampled_from(["standard", "minmax", "robust", "none"]),

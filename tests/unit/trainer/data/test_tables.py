@@ -227,7 +227,7 @@ REFUSALS: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
     "a column without any value": (
         {"missing": "impute"},
         {"age": np.nan},
-        "--path: column 'age' has no value in any row, or leave it out with --ignore=age",
+        "--path: column 'age' has no value in any row; leave it out with --ignore=age",
     ),
     "an infinite value": (
         {},
@@ -262,12 +262,12 @@ REFUSALS: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
     "free text": (
         {},
         {"colour": [f"remark {number}" for number in range(40)]},
-        "--path: column 'colour' holds 40 different texts in 40 rows, too many for categories, or leave it out",
+        "--path: column 'colour' holds 40 different texts in 40 rows, too many for categories; leave it out",
     ),
     "a word among numbers": (
         {},
         {"age": ["unknown", *map(str, range(39))]},
-        "--path: column 'age' holds 'unknown' among its numbers; leave such cells empty",
+        "--path: column 'age' holds 'unknown' among its numbers; leave such cells empty and give --missing=impute, or leave it out with",
     ),
     "a regression of words": (
         {"task": "regression"},
