@@ -30,8 +30,10 @@ _WAITS: Final[frozenset[PrunerName]] = frozenset({"median", "percentile"})
 def policy(facts: StudyFacts, _now: float) -> Iterator[StopAttempt]:
     """Stop running search trials that a rule calls hopeless, in order of their numbers."""
     pruning = auto.choose(facts.spec).pruning
+    if pruning.pruner == "none":
+        return
     running = [trial for trial in facts.live if trial.role is Role.SEARCH and trial.last.stop_reason is None and trial.reports]
-    if pruning.pruner == "none" or not running:
+    if not running:
         return
     judges = tuple(_judges(facts, pruning))
     for trial in running:
