@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tuning_operator.engine.actions import ConcludeAttempt, TellTrial
@@ -14,11 +14,21 @@ from tuning_operator.runtime.protocol import AttemptKey
 from tuning_operator.store.records import StoredStudy
 
 
+@dataclass(frozen=True)
+class _Joined:
+    """A trial, what a runtime saw of one of its attempts, and both together."""
+
+    trial: Trial
+    observation: Observation
+    seen: Trial
+
+
 class StudyMemory:
     """A study as it is stored. Whoever has written something into the database writes it here next."""
 
     def __init__(self, stored: StoredStudy) -> None:
         self.trials: list[Trial] = []
+        self._joined: dict[AttemptKey, _Joined] = {}  # by the last look
         self._arrived = 0  # the place of the newest report in the order in which they came
         self.reload(stored)
 
@@ -44,10 +54,19 @@ class StudyMemory:
 
     def seen(self, observed: Mapping[AttemptKey, Observation]) -> tuple[Trial, ...]:
         """The trials, joined with what a runtime sees of their attempts; what it sees of others is left out."""
-        trials = list(self.trials)
+        trials, joined = list(self.trials), {}
         for key, observation in observed.items():
-            if (found := self.attempt(key.trial, key.attempt)) is not None:
-                trials[key.trial] = trials[key.trial].with_attempt(replace(found[1], observed=observation))
+            if (found := self.attempt(key.trial, key.attempt)) is None:
+                continue
+            before = trials[key.trial]
+            known = self._joined.get(key)
+            # Of a thousand that run, few have changed since the last look.
+            if known is None or known.trial is not before or known.observation is not observation:
+                seen = before.with_attempt(replace(found[1], observed=observation))
+                known = _Joined(trial=before, observation=observation, seen=seen)
+            joined[key] = known
+            trials[key.trial] = known.seen
+        self._joined = joined
         return tuple(trials)
 
     def attempt(self, trial: int, attempt: int) -> tuple[Trial, Attempt] | None:

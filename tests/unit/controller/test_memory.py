@@ -93,6 +93,19 @@ def test_what_a_runtime_sees_is_joined_and_not_remembered() -> None:
     assert memory.trials[0].last.observed is None
 
 
+def test_what_is_seen_again_is_joined_anew_only_where_it_has_changed() -> None:
+    memory = StudyMemory(stored(fresh_trial(0), fresh_trial(1), fresh_trial(2)))
+    places = [AttemptKey(trial, 0) for trial in range(3)]
+    pending, running = Observation(phase=Phase.PENDING), Observation(phase=Phase.RUNNING, started_at=1.0)
+    first = memory.seen(dict.fromkeys(places, pending))
+    memory.add_reports(2, {1: 0.5})
+    second = memory.seen({places[0]: pending, places[1]: running, places[2]: pending})
+    assert second[0] is first[0]
+    assert second[1].last.observed is running
+    assert (second[2].reports, second[2].last.observed) == ({1: 0.5}, pending)
+    assert memory.seen({})[0].last.observed is None
+
+
 @pytest.mark.parametrize("key", [AttemptKey(1, 0), AttemptKey(0, 1), AttemptKey(7, 7)])
 def test_what_a_runtime_sees_of_others_is_left_out(key: AttemptKey) -> None:
     memory = StudyMemory(stored(fresh_trial(0)))
