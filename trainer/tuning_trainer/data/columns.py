@@ -54,7 +54,7 @@ def _refuse_texts(name: str, texts: pd.Series, *, rows: int) -> None:
     if len(texts) <= min(MOST_CATEGORIES, max(2, rows // 2)):
         return
     words = texts[pd.to_numeric(texts, errors="coerce").isna()]
-    if len(words) < len(texts) / 2:
+    if 0 < len(words) < len(texts) / 2:
         remedy = "leave such cells empty and give --missing=impute, or "
         raise _unusable(name, f"holds {words.iloc[0]!r} among its numbers", remedy)
     raise _unusable(name, f"holds {len(texts)} different texts in {rows} rows, too many for categories")

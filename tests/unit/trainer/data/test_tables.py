@@ -267,7 +267,7 @@ REFUSALS: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
     "a word among numbers": (
         {},
         {"age": ["unknown", *map(str, range(39))]},
-        "--path: column 'age' holds 'unknown' among its numbers; leave such cells empty and give --missing=impute, or leave it out with",
+        "--path: column 'age' holds 'unknown' among its numbers; leave such cells empty",
     ),
     "a regression of words": (
         {"task": "regression"},
@@ -346,6 +346,10 @@ def test_arrays_that_are_no_table_are_refused(tmp_path: Path, arrays: dict[str, 
 
 PARQUET: dict[str, tuple[object, str]] = {
     "dates": (pd.date_range("2026-01-01", periods=40), "--path: column 'age' holds dates such as 2026-01-01 00:00:00;"),
+    "numbers that are declared as words": (
+        [str(number) for number in range(40)],
+        "--path: column 'age' holds 40 different texts in 40 rows, too many for categories; leave it out",
+    ),
     "lists": ([[1, 2]] * 40, "--path: column 'age' holds neither numbers nor words but ndarray values"),
 }
 
