@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.api.study import StudySpec
 from tuning_operator.engine.actions import (
     Action,
@@ -134,10 +135,20 @@ class SimulatedWorld:
         trial = self.facts.trial(number)
         self.facts = self.facts.with_trial(trial.with_attempt(replace(trial.last, observed=observed)))
 
-    def end(self, number: int, outcome: Outcome, *, value: float | None = 0.5, reason: str = "Simulated") -> None:
+    def end(
+        self,
+        number: int,
+        outcome: Outcome,
+        *,
+        value: float | None = 0.5,
+        reason: str = "Simulated",
+        diagnoses: tuple[Diagnosis, ...] = (),
+        train_loss: float | None = None,
+    ) -> None:
         """The newest attempt of a trial ends so, as the runtime sees it."""
-        metrics = {METRIC: value} if outcome is Outcome.SUCCEEDED and value is not None else {}
-        ended = Ended(outcome=outcome, at=self.now, reason=reason, metrics=metrics)
+        written = {METRIC: value, "train_loss": train_loss} if outcome is Outcome.SUCCEEDED else {}
+        metrics = {name: number for name, number in written.items() if number is not None}
+        ended = Ended(outcome=outcome, at=self.now, reason=reason, metrics=metrics, diagnoses=diagnoses)
         seen = self.facts.trial(number).last.observed
         started = seen.started_at if seen else self.now
         self._observe(number, Observation(phase=Phase.ENDED, started_at=started, ended=ended))

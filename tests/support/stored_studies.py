@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
@@ -149,4 +150,6 @@ def _expected_attributes(trial: Trial) -> dict[str, Any]:
     if trial.finished:
         attributes |= {"tuning:reason": trial.reason, "tuning:message": trial.message}
         attributes |= {f"tuning:metric:{name}": value for name, value in trial.metrics.items()}
+        if trial.diagnoses:
+            attributes["tuning:diagnoses"] = [asdict(diagnosis) for diagnosis in trial.diagnoses]
     return attributes

@@ -20,6 +20,9 @@ def result_table(spec: StudySpec, status: StudyStatus) -> RenderableType:
     gain = gain_line(status)
     if gain:
         parts.append(Text(gain))
+    diagnosed = diagnosis_line(status)
+    if diagnosed:
+        parts.append(Text(diagnosed))
     return Group(*parts)
 
 
@@ -45,6 +48,15 @@ def gain_line(status: StudyStatus) -> str:
         f"Gain over the baseline: {number(gain)}, provisional: it rests on one run, the best of {status.trials.succeeded}, which "
         "flatters it. Run the best parameters again with other seeds before you rely on it."
     )
+
+
+def diagnosis_line(status: StudyStatus) -> str:
+    """What trials say was wrong with their training; empty where they say nothing."""
+    if not status.diagnoses:
+        return ""
+    named = ", ".join(f"{found.name} in {found.trials} (such as trial {found.example})" for found in status.diagnoses)
+    own = f" The best trial itself: {', '.join(status.best.diagnoses)}." if status.best and status.best.diagnoses else ""
+    return f"Diagnoses of the trainings: {named}.{own}"
 
 
 def _comparison(spec: StudySpec, status: StudyStatus) -> Table:

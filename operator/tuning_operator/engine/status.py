@@ -26,6 +26,7 @@ from tuning_operator.api.status import (
 from tuning_operator.engine import facts as f
 from tuning_operator.engine import summary
 from tuning_operator.engine.facts import Role, SamplerChoice, StudyCause, StudyFacts, Trial, TrialState
+from tuning_operator.engine.generalization import large_batch_gap
 from tuning_operator.engine.policies.pruning import auto
 from tuning_operator.engine.tally import disruptions, tally
 
@@ -233,7 +234,10 @@ def _best(trial: Trial) -> BestTrial:
 
 
 def _diagnoses(facts: StudyFacts) -> tuple[StudyDiagnosis, ...]:
-    ranked = sorted(tally(facts).diagnoses.items(), key=lambda item: (-item[1].trials, item[1].example, item[0]))
+    named = dict(tally(facts).diagnoses)
+    if (gap := large_batch_gap(facts)) is not None:
+        named[gap.diagnosis.name] = gap
+    ranked = sorted(named.items(), key=lambda item: (-item[1].trials, item[1].example, item[0]))
     return tuple(
         StudyDiagnosis(
             name=name,

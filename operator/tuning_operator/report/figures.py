@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import ast
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from tuning_operator.api.contract import STEPS_PER_FOLD
 from tuning_operator.api.status import BaselineStatus
 from tuning_operator.report.record import TrialRow
 from tuning_operator.report.words import number
@@ -27,6 +29,7 @@ _MOST_EMPHASIZED: Final = 30
 """Of more lines, about so many stand out; were all of them half blue, none would."""
 
 _SEVERAL_DECADES: Final = 1.5
+_FOLD: Final = " fold "
 _TRANSPARENT: Final = "rgba(0,0,0,0)"
 
 
@@ -183,8 +186,11 @@ def _log_ticks(values: Sequence[float]) -> dict[str, Any]:
 
 def intermediate(figure: go.Figure, *, rows: Mapping[int, TrialRow], metric: str, best: int | None) -> go.Figure:
     """Learning curves: grey, the baseline's orange, the best one blue and on top."""
+    traces, step = _by_fold(figure.data)
+    figure = go.Figure(data=traces, layout=figure.layout)
     for trace in figure.data:
-        row = rows[int(trace.name.removeprefix("Trial"))]
+        number, _, fold = trace.name.removeprefix("Trial").partition(_FOLD)
+        row = rows[int(number)]
         name, color, width = f"Trial {row.number}", _GREY, 1.0
         if row.role == "baseline":
             name, color, width = f"Defaults, trial {row.number}", _ORANGE, 1.5
@@ -193,15 +199,40 @@ def intermediate(figure: go.Figure, *, rows: Mapping[int, TrialRow], metric: str
         elif row.state == "pruned":
             name = f"Trial {row.number}, pruned"
         trace.update(
-            name=name,
+            name=f"{name}, fold {fold}" if fold else name,
             line={"color": color, "width": width, "dash": "dot" if row.state == "pruned" else "solid"},
             marker_color=color,
             opacity=0.7 if color == _GREY else 1.0,
-            mode="lines" if row.steps > 1 else "markers",
-            hovertemplate="Step %{x}: %{y:.5g}",
+            mode="lines" if len(trace.x) > 1 else "markers",
+            hovertemplate=f"{step} %{{x}}: %{{y:.5g}}",
         )
     figure.data = sorted(figure.data, key=lambda trace: trace.line.width)
     _laid_out(figure, height=400, showlegend=False)
-    figure.update_xaxes(title_text="Step", automargin=True)
+    figure.update_xaxes(title_text=step, automargin=True)
     figure.update_yaxes(title_text=metric, automargin=True)
     return figure
+
+
+def _by_fold(traces: Sequence[go.Scatter]) -> tuple[list[go.Scatter], str]:
+    """A curve for each fold of a trial, and what they go along: steps, or folds where each of these is a single step."""
+    points = {
+        trace.name: [(*divmod(step, STEPS_PER_FOLD), value) for step, value in zip(trace.x, trace.y, strict=True)]
+        for trace in traces
+    }
+    folds = {name: Counter(fold for fold, _, _ in curve) for name, curve in points.items()}
+    if not any(fold for counts in folds.values() for fold in counts):
+        return list(traces), "Step"
+    if all(steps == 1 for counts in folds.values() for steps in counts.values()):
+        return [_curve(name, [(fold, value) for fold, _, value in curve]) for name, curve in points.items()], "Fold"
+    return [
+        _curve(
+            f"{name}{_FOLD}{fold}" if len(counts) > 1 else name,
+            [(step, value) for own, step, value in points[name] if own == fold],
+        )
+        for name, counts in folds.items()
+        for fold in counts
+    ], "Step"
+
+
+def _curve(name: str, points: Sequence[tuple[int, float]]) -> go.Scatter:
+    return go.Scatter(name=name, x=[x for x, _ in points], y=[y for _, y in points])

@@ -13,6 +13,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.api.parameters import Parameters
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import Objective, StudySpec, TuningStudy
@@ -35,6 +36,7 @@ class TrialRow:
     reason: str
     message: str
     steps: int  # how many intermediate values it reported
+    diagnoses: tuple[Diagnosis, ...] = ()
 
     @property
     def scored(self) -> bool:
@@ -116,6 +118,7 @@ def _row(trial: FrozenTrial) -> TrialRow:
         reason=str(shown.get(attributes.REASON, "")),
         message=str(shown.get(attributes.MESSAGE, "")),
         steps=len(trial.intermediate_values),
+        diagnoses=attributes.diagnoses_of(shown),
     )
 
 

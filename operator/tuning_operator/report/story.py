@@ -24,7 +24,7 @@ def opening(record: StudyRecord) -> Html:
         element("h1", _headline(record)),
         element("p", _sought(record), class_="lead"),
         _key_figures(record),
-        *(element("p", sentence) for sentence in (_trust(record), _failures(record)) if sentence),
+        *(element("p", sentence) for sentence in (_trust(record), _failures(record), _diagnosed(record)) if sentence),
         _ending(record),
     )
 
@@ -125,6 +125,15 @@ def _failures(record: StudyRecord) -> str | None:
     causes = [f"{reason} ({amount})" for reason, amount in reasons.most_common()]
     text = f"{count(len(failed), 'trial')} gave no value: {listed(causes)}."
     return f"{text} The table of trials has their last words." if any(row.message for row in failed) else text
+
+
+def _diagnosed(record: StudyRecord) -> str | None:
+    found, best = record.status.diagnoses, record.status.best
+    if not found:
+        return None
+    named = [f"{diagnosis.name} ({count(diagnosis.trials, 'trial')}, such as {diagnosis.example})" for diagnosis in found]
+    text = f"What trials say was wrong with their training: {listed(named)}. The table of trials has their advice."
+    return f"{text} The best trial itself says {listed(list(best.diagnoses))}." if best and best.diagnoses else text
 
 
 def _ending(record: StudyRecord) -> Html:

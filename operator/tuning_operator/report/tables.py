@@ -129,13 +129,16 @@ def _trial(row: TrialRow, names: Iterable[str], *, best: bool) -> Html:
 
 
 def _end(row: TrialRow) -> Html:
-    """The state; why, where it is not as it should be; and its last words behind a click."""
+    """The state; why, where it is not as it should be; what was wrong with its training; and its last words behind a click."""
     told = f"{row.state}: {row.reason}" if row.reason and row.state == "fail" else row.state
     state = element("span", told, class_=f"state {row.state}")
-    if not row.message:
+    names = ", ".join(diagnosis.name for diagnosis in row.diagnoses)
+    words = [row.message, *(f"{diagnosis.name}: {diagnosis.advice}" for diagnosis in row.diagnoses)]
+    message = "\n".join(filter(None, words))
+    if not message:
         return state
-    message = row.message[:_LONGEST_MESSAGE] + ("\N{HORIZONTAL ELLIPSIS}" if len(row.message) > _LONGEST_MESSAGE else "")
-    return element("details", element("summary", state), element("pre", message))
+    cut = message[:_LONGEST_MESSAGE] + ("\N{HORIZONTAL ELLIPSIS}" if len(message) > _LONGEST_MESSAGE else "")
+    return element("details", element("summary", state, f" {names}"), element("pre", cut))
 
 
 def method(record: StudyRecord) -> Html:

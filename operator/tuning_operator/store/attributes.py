@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.engine.actions import Tell
@@ -20,6 +20,11 @@ DIAGNOSES: Final = "tuning:diagnoses"
 def at_claim(trial: Trial) -> dict[str, object]:
     """Attributes of a trial from its beginning."""
     return {ROLE: trial.role, SEED: trial.seed}
+
+
+def diagnoses_of(shown: Mapping[str, Any]) -> tuple[Diagnosis, ...]:
+    """The diagnoses among a trial's attributes."""
+    return tuple(Diagnosis(**diagnosis) for diagnosis in shown.get(DIAGNOSES, ()))
 
 
 def at_end(tell: Tell, metrics: Mapping[str, float], diagnoses: Sequence[Diagnosis] = ()) -> dict[str, object]:

@@ -16,10 +16,13 @@ from tests.support.postgres import PostgresServer, running_postgres
 from tests.support.stored_studies import stock_optuna
 from tests.support.studies import study_spec
 
+from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.api.study import StudySpec
 from tuning_operator.engine.facts import Trial, TrialState
+from tuning_operator.engine.status import project
 from tuning_operator.store.database import Database
 from tuning_operator.store.prepare import prepare
+from tuning_operator.telemetry.metrics import REGISTRY
 
 X = {"name": "x", "float": {"min": 0.0, "max": 1.0, "default": 0.5}}
 
@@ -110,6 +113,50 @@ async def test_a_hopeless_trial_is_told_to_stop_through_the_gateway(tmp_path: Pa
     await asyncio.to_thread(assert_stock_optuna_has_the_same, url, stored)
     assert stored[0].reports == dict.fromkeys(range(4), 0.9), "every report is stored before its trial is told"
     assert (stored[2].state, stored[2].value) == (TrialState.PRUNED, 0.1)
+
+
+DIAGNOSED = """
+import os
+import tuning_client
+
+if os.environ["TUNING_TRIAL"] == "1":  # nobody is there: only the result file has it
+    del os.environ["TUNING_ENDPOINT"]
+with tuning_client.trial() as trial:
+    name = ["overfitting", "my-own-remark", "out-of-memory"][trial.number]
+    value = [0.5, 0.6, float("nan")][trial.number]
+    trial.result(value, diagnoses=[tuning_client.Diagnosis(name, "train less", figure=1.5)])
+"""
+
+
+async def test_diagnoses_reach_database_status_and_metrics_by_the_gateway_and_by_the_result_file(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    await asyncio.to_thread(prepare, url)
+    names = ("overfitting", "my-own-remark", "out-of-memory")
+    before = [counted(label) for label in ("overfitting", "other", "out-of-memory")]
+    spec = spec_of([sys.executable, "-c", DIAGNOSED], budget={"maxTrials": 3, "parallelism": 1}, retry={"failures": 2})
+    async with open_study(spec, url, tmp_path) as study:
+        facts = await study.run()
+    assert [trial.state for trial in facts.trials] == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.FAIL]
+    assert (facts.trials[2].reason, len(facts.trials[2].attempts)) == ("OutOfMemory", 1)
+    stored = await asyncio.to_thread(read, url)
+    assert [trial.diagnoses for trial in stored] == [(Diagnosis(name=name, advice="train less", figure=1.5),) for name in names]
+    assert [found.name for found in project(facts, 0.0).diagnoses] == list(names)
+    assert [counted(label) for label in ("overfitting", "other", "out-of-memory")] == [count + 1 for count in before]
+    shown = await asyncio.to_thread(attributes_in_optuna, url)
+    assert [attributes["tuning:diagnoses"][0]["name"] for attributes in shown] == list(names)
+
+
+def counted(diagnosis: str) -> float:
+    labels = {"namespace": "default", "diagnosis": diagnosis}
+    return REGISTRY.get_sample_value("tuning_trial_diagnoses_total", labels) or 0.0
+
+
+def attributes_in_optuna(url: str) -> list[dict[str, Any]]:
+    storage = stock_optuna(url)
+    try:
+        return [trial.user_attrs for trial in optuna.load_study(storage=storage, study_name=IDENTITY.study_name).trials]
+    finally:
+        storage.remove_session()
 
 
 def read(url: str) -> tuple[Trial, ...]:

@@ -27,6 +27,7 @@ from tests.support.stored_studies import (
     succeeded,
 )
 
+from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.engine.actions import Tell
 from tuning_operator.engine.facts import (
     Attempt,
@@ -62,6 +63,12 @@ def ledger(database: Database) -> Ledger:
 def stock_optuna_agrees(url: str) -> Iterator[None]:
     yield
     assert_stock_optuna_agrees(url)
+
+
+DIAGNOSES = (
+    Diagnosis(name="diverged", advice="halve the learning rate \U0001f600", figure=math.inf),
+    Diagnosis(name="overfitting", figure=1.5, threshold=1.2),
+)
 
 
 def adopt(database: Database, *, now: float = BEGAN_AT) -> Ledger:
@@ -342,7 +349,7 @@ def test_threads_that_work_on_one_study_leave_no_gap_in_its_numbers_and_its_log(
 def test_an_attempt_is_recorded_step_by_step(ledger: Ledger) -> None:
     ledger.claim(fresh_trial(0), SPACE)
     assert ledger.mark_started(0, 0, AT + 2)
-    assert ledger.post_result(0, 0, {"val_accuracy": 0.9}, pruned=True)
+    assert ledger.post_result(0, 0, {"val_accuracy": 0.9}, pruned=True, diagnoses=DIAGNOSES[1:])
     assert ledger.request_stop(0, 0, StopReason.SUSPENDED)
     [attempt] = ledger.load().trials[0].attempts
     assert attempt == Attempt(
@@ -353,6 +360,7 @@ def test_an_attempt_is_recorded_step_by_step(ledger: Ledger) -> None:
         stop_reason=StopReason.SUSPENDED,
         posted={"val_accuracy": 0.9},
         posted_pruned=True,
+        posted_diagnoses=DIAGNOSES[1:],
     )
 
 
@@ -492,6 +500,10 @@ ENDS: dict[str, tuple[Ended, Tell]] = {
         Ended(outcome=Outcome.INFEASIBLE, at=AT + 60, reason="NotFinite", metrics={"val_accuracy": math.nan}),
         Tell(state=TrialState.FAIL, value=None, reason="NotFinite", message="val_accuracy is nan"),
     ),
+    "failed with diagnoses": (
+        Ended(outcome=Outcome.INFEASIBLE, at=AT + 60, reason="Diverged", diagnoses=DIAGNOSES),
+        Tell(state=TrialState.FAIL, value=None, reason="Diverged", message="halve the learning rate"),
+    ),
     "failed with last words that no database likes": (
         Ended(outcome=Outcome.FAILED, at=AT + 60, reason="ExitCode", message="\x00 \udce9 \U0001f600 %s :name"),
         Tell(state=TrialState.FAIL, value=None, reason="ExitCode", message="\x00 \udce9 \U0001f600 %s :name"),
@@ -512,6 +524,7 @@ def test_the_end_of_a_trial_is_loaded_as_it_was(ledger: Ledger, ended: Ended, te
         message=tell.message,
         finished_at=ended.at,
         metrics=ended.metrics,
+        diagnoses=ended.diagnoses,
     )
     stored = ledger.load()
     assert comparable(stored) == comparable(replace(stored, trials=(expected,)))

@@ -9,9 +9,10 @@ import pytest
 from tests.support.simulated_world import SimulatedWorld
 from tests.support.studies import study_spec
 
+from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.cli.progress import trial_line
-from tuning_operator.cli.result import gain_line, headline
+from tuning_operator.cli.result import diagnosis_line, gain_line, headline
 from tuning_operator.cli.words import duration, outcome, with_spread
 from tuning_operator.engine.facts import Outcome
 from tuning_operator.engine.status import project
@@ -35,6 +36,19 @@ def test_without_a_gain_the_defaults_are_to_be_kept(best: float, says: str) -> N
     _, status = finished(0.5, best)
     assert says in gain_line(status)
     assert gain_line(status).endswith("Keep the defaults.")
+
+
+def test_diagnoses_are_said_shortly() -> None:
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 2, "parallelism": 1}))
+    for number, name in enumerate(["unstable", "overfitting"]):
+        world.settle()
+        world.end(number, Outcome.SUCCEEDED, value=number / 2, diagnoses=(Diagnosis(name=name), Diagnosis(name="bad-start")))
+    world.settle()
+    assert diagnosis_line(project(world.facts, world.now)) == (
+        "Diagnoses of the trainings: bad-start in 2 (such as trial 0), unstable in 1 (such as trial 0), "
+        "overfitting in 1 (such as trial 1). The best trial itself: overfitting, bad-start."
+    )
+    assert diagnosis_line(finished(0.5, 0.75)[1]) == ""
 
 
 def test_the_headline_is_the_verdict_in_its_own_words() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.unit.people.studies import NAME, NAMESPACE, UID, finished, running
 
+from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.api.study import ObjectMeta
 from tuning_operator.engine.facts import Observation, Outcome, Phase, StudyFacts, Trial
 from tuning_operator.engine.status import project
@@ -48,6 +49,8 @@ def test_a_study_survives_the_way_there_and_back() -> None:
     world.settle()
     assert read(written(world.facts)).trials == tuple(shown(trial) for trial in world.facts.trials)
     world = finished()
+    diagnosed = replace(world.facts.trial(0), diagnoses=(Diagnosis(name="diverged", advice="train less", figure=math.inf),))
+    world.facts = world.facts.with_trial(diagnosed)
     assert read(written(world.facts)).trials == tuple(shown(trial) for trial in world.facts.trials)
 
 

@@ -15,7 +15,7 @@ from tests.support.studies import LEARNING_RATE, study_spec
 from tests.unit.report import samples
 from tests.unit.report.pages import Page, read
 
-from tuning_operator.api.status import PruningStatus, Usage
+from tuning_operator.api.status import PruningStatus, StudyDiagnosis, Usage
 from tuning_operator.report.page import render
 from tuning_operator.report.record import StudyRecord
 
@@ -214,11 +214,54 @@ class TestTooLittleToDraw:
         assert page.texts("h1") == ["No better than the defaults: val_accuracy 0.8000"]
         assert "No trial beat the defaults." in page.one("header").text
 
+    def test_folds_have_a_curve_each(self) -> None:
+        data, step = curves([0.5, 0.6], [0.4, 0.7])
+        assert [(trace["name"], trace["x"], trace["y"]) for trace in data] == [
+            ("Trial 1", [0, 1], [0.7, 0.8]),
+            ("Best: trial 0, fold 0", [0, 1], [0.5, 0.6]),
+            ("Best: trial 0, fold 1", [0, 1], [0.4, 0.7]),
+        ]
+        assert step == "Step"
+
+    def test_folds_of_a_single_step_are_one_curve(self) -> None:
+        data, step = curves([0.5], [0.4], [0.6], other=[0.7])
+        assert [(trace["name"], trace["x"]) for trace in data] == [("Trial 1", [0]), ("Best: trial 0", [0, 1, 2])]
+        assert step == "Fold"
+
     def test_no_intermediate_values_no_section(self) -> None:
         assert page_sections(report_of([0.7, 0.8])) == ["best", "history", "importance", "parallel", "slices", "trials", "method"]
 
     def test_few_trials_make_importance_a_hint(self) -> None:
         assert report_of([0.7, 0.8, 0.9]).lead("importance").endswith("From 3 trials this is a hint, not a finding.")
+
+
+def curves(*folds: list[float], other: Sequence[float] = (0.7, 0.8)) -> tuple[list[dict[str, Any]], str]:
+    """What is drawn of a study whose best trial, number 0, reported these folds, and what it is drawn along."""
+    spec = study_spec()
+    best = samples.trial({"learning_rate": 1e-3}, 0.9, spec=spec)
+    for fold, values in enumerate(folds):
+        best.intermediate_values |= {fold * 1_000_000 + step: value for step, value in enumerate(values)}
+    second = samples.trial({"learning_rate": 1e-2}, 0.8, spec=spec, number=1, curve=other)
+    figure = read(render(samples.record([best, second], spec=spec))).figures()["plot-intermediate-0"]
+    return figure["data"], figure["layout"]["xaxis"]["title"]["text"]
+
+
+def test_what_was_wrong_with_trainings_is_told_and_stands_in_the_table() -> None:
+    spec = study_spec()
+    best = samples.trial({"learning_rate": 1e-3}, 0.9, spec=spec)
+    best.user_attrs["tuning:diagnoses"] = [{"name": "overfitting", "advice": "stop <b>earlier</b>", "figure": 1.68}]
+    record = samples.record([best], spec=spec)
+    assert record.status.best is not None
+    found = StudyDiagnosis(name="overfitting", trials=1, example=0, figure=1.68, advice="stop <b>earlier</b>")
+    status = record.status.model_copy(
+        update={"diagnoses": (found,), "best": record.status.best.model_copy(update={"diagnoses": ("overfitting",)})}
+    )
+    page = read(render(replace(record, status=status)))
+    assert (
+        "What trials say was wrong with their training: overfitting (1 trial, such as 0). The table of trials has their advice. "
+        "The best trial itself says overfitting."
+    ) in page.one("header").text
+    assert "complete overfittingoverfitting: stop <b>earlier</b>" in page.one("section", id="trials").text
 
 
 def page_sections(page: Page) -> list[str | None]:
