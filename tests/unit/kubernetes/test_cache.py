@@ -125,6 +125,16 @@ def test_a_released_job_is_not_observed_nor_are_its_pods() -> None:
     assert filled(jobs=(released,), pods=(pod("Succeeded", terminated(0)),)).observe(STUDY, NOW) == {}
 
 
+def test_the_pod_of_a_released_job_is_not_observed_when_the_end_of_the_job_is_heard_of_first() -> None:
+    released = job(condition("Complete", ""))
+    released["metadata"]["labels"][RELEASED_LABEL] = "true"
+    cache = filled(jobs=(released,), pods=(pod("Succeeded", terminated(0)),))
+    cache.apply(Kind.JOB, {"metadata": released["metadata"] | {"resourceVersion": "900"}}, deleted=True)
+    assert cache.observe(STUDY, NOW) == {}
+    cache.apply(Kind.JOB, job(uid="job-9", version=901))
+    assert phase(cache) is Phase.PENDING, "made again under its name"
+
+
 def test_a_job_that_made_way_does_not_hide_the_one_that_took_its_name_in_the_same_second() -> None:
     released = job(uid="job-9", version=2)
     released["metadata"]["labels"][RELEASED_LABEL] = "true"

@@ -126,6 +126,7 @@ class ClusterCache:
         self._stopping: set[Place] = set()
         self._podless: dict[Place, str] = {}  # uids of ended Jobs whose Pods were listed since
         self._placed: dict[Place, float] = {}  # a Job outlives its Pod, and does not know since when that held its place
+        self._let_go: defaultdict[Place, set[str]] = defaultdict(set)  # uids of released Jobs: their Pods may be heard of longer
         # Most attempts of a study are history: only what changed is looked at anew.
         self._sights: dict[StudyKey, dict[AttemptKey, Sight]] = {}
         self._stale: defaultdict[StudyKey, set[AttemptKey]] = defaultdict(set)
@@ -237,6 +238,10 @@ class ClusterCache:
 
     def _note_changes(self) -> frozenset[StudyKey]:
         changed = self._jobs.touched | self._pods.touched
+        for place in self._jobs.touched:
+            released = {uid for uid, job in self._jobs.by_attempt.get(place, {}).items() if job.released}
+            if released:
+                self._let_go[place] |= released
         self._jobs.touched.clear()
         self._pods.touched.clear()
         for study, key in changed:
@@ -251,6 +256,7 @@ class ClusterCache:
         self._stopping.discard((study, key))
         self._placed.pop((study, key), None)
         self._podless.pop((study, key), None)
+        self._let_go.pop((study, key), None)
         self._sights.get(study, {}).pop(key, None)
         self._stale[study].discard(key)
         for kept in (self._sights, self._stale):
@@ -261,8 +267,13 @@ class ClusterCache:
         job = max(self._jobs.by_attempt.get(place, {}).values(), key=_standing, default=None)
         if job is not None and job.released:
             return None
-        # A Job deleted and made again has another uid, and its predecessor's Pods are not its own.
-        pods = (p for p in self._pods.by_attempt.get(place, {}).values() if job is None or p.job_uid == job.identity.uid)
+        # A Job deleted and made again has another uid, and its predecessor's Pods are not its own. Nor do they count when it is
+        # not made again yet: watches of Jobs and Pods keep no order between them.
+        pods = (
+            pod
+            for pod in self._pods.by_attempt.get(place, {}).values()
+            if (pod.job_uid == job.identity.uid if job is not None else pod.job_uid not in self._let_go.get(place, ()))
+        )
         pod = max(pods, key=_precedence, default=None)
         if job is None and pod is None:
             return None
