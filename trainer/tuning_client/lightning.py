@@ -32,7 +32,8 @@ class TuningCallback(Checkpoint):
     - A trial that is not worth finishing ends like one that stops early; then `fit` raises `Pruned`, which ends the
       trial's block.
     - It saves a checkpoint into the trial's `checkpoint_dir` after each epoch, and on SIGTERM and when the study is
-      suspended, which end the process with exit code 75. `fit(..., ckpt_path=tuning.checkpoint)` goes on from there.
+      suspended, which end the process with exit code 75. `fit(..., ckpt_path=tuning.checkpoint)` goes on from there. The
+      checkpoint is removed once the result is in safe hands.
     - The result is the best value where a `ModelCheckpoint` monitors the same metric, since its weights are those that
       are kept, otherwise the last one.
     - Of several processes only the first reports.
@@ -84,8 +85,8 @@ class TuningCallback(Checkpoint):
         """Give the result, or say that the trial was pruned."""
         if trainer.strategy.broadcast(self._trial.should_prune()):
             raise Pruned
-        if trainer.is_global_zero:
-            self._trial.result(self._best(trainer))
+        if trainer.is_global_zero and self._trial.result(self._best(trainer)) and self._trial.checkpoint_dir:
+            (self._trial.checkpoint_dir / _CHECKPOINT).unlink(missing_ok=True)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps: the last value, for a trial that is interrupted after its last epoch."""

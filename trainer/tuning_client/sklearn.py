@@ -55,14 +55,15 @@ def cross_val_score(
         X: features; a row for each example.
         y: targets.
         groups: of the examples, for splitters that keep groups together.
-        cv: number of folds, a splitter, or splits. It must split alike each time that it is asked.
+        cv: number of folds, a splitter, or splits; None: as many folds as the study asks for, or else scikit-learn's default.
+            It must split alike each time that it is asked.
         scoring: name of a scorer, or ``scorer(estimator, X, y)``; None: the estimator's own score.
 
     Raises:
         Pruned: the trial is not worth finishing; it ends the trial's block.
         ConfigurationError: there is no fold of the number that the trial is to run.
     """
-    splits = list(check_cv(cv, y, classifier=is_classifier(estimator)).split(X, y, groups))
+    splits = list(check_cv(trial.folds if cv is None else cv, y, classifier=is_classifier(estimator)).split(X, y, groups))
     if trial.fold is not None and trial.fold >= len(splits):
         raise ConfigurationError(f"TUNING_FOLD is {trial.fold}, but there are {len(splits)} folds; the last is {len(splits) - 1}")
     chosen = range(len(splits)) if trial.fold is None else [trial.fold]

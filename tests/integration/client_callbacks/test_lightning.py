@@ -159,6 +159,7 @@ def test_an_interrupted_trial_leaves_with_75_and_goes_on(
     assert second.steps == list(range(continued_at, 12))
     assert dict(gateway.points) == pytest.approx(dict(enumerate(VALUES)))
     assert gateway.requests[-1].body == {"val_accuracy": pytest.approx(0.8)}
+    assert TuningCallback(trial).checkpoint is None, "it is removed once the result is in safe hands"
 
 
 def test_a_suspended_trial_leaves_to_be_continued(make_trial: MakeTrial, gateway: ScriptedGateway, tmp_path: Path) -> None:

@@ -49,6 +49,11 @@ def test_one_fold_alone_has_its_value_alone(make_trial: MakeTrial, result_file: 
     assert json.loads(result_file.read_text()) == {"val_accuracy": scores[0]}
 
 
+def test_folds_that_the_study_asks_for_are_made(make_trial: MakeTrial) -> None:
+    assert len(cross_val_score(make_trial(TUNING_FOLDS="4"), TREE, X, Y)) == 4
+    assert len(cross_val_score(make_trial(), TREE, X, Y)) == 5
+
+
 def test_a_fold_that_there_is_not_is_named(make_trial: MakeTrial) -> None:
     with pytest.raises(tuning_client.ConfigurationError, match="TUNING_FOLD is 3, but there are 3 folds; the last is 2"):
         cross_val_score(make_trial(TUNING_FOLD="3"), TREE, X, Y, cv=3)

@@ -26,6 +26,7 @@ from tests.support.stored_studies import (
     fresh_trial,
 )
 
+from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.engine.actions import ConcludeAttempt, Tell
 from tuning_operator.engine.after import concluded, told
 from tuning_operator.engine.facts import (
@@ -56,8 +57,17 @@ tells = st.one_of(
     st.builds(Tell, state=st.just(TrialState.FAIL), value=st.none(), reason=words, message=words),
 )
 times = st.floats(AT, AT + 1e6)
+figures = st.none() | st.floats(allow_nan=False)
+diagnoses = st.lists(st.builds(Diagnosis, name=words, advice=words, figure=figures, threshold=figures), max_size=2).map(tuple)
 endings = st.builds(
-    Ended, outcome=st.sampled_from(Outcome), at=times, reason=words, message=words, metrics=metrics, pruned=st.booleans()
+    Ended,
+    outcome=st.sampled_from(Outcome),
+    at=times,
+    reason=words,
+    message=words,
+    metrics=metrics,
+    pruned=st.booleans(),
+    diagnoses=diagnoses,
 )
 
 
@@ -105,10 +115,10 @@ class Memory:
         trial = self._draw(st.sampled_from(self._unfinished))
         attempt = trial.last
         started, reason, posted = self._draw(times), self._draw(st.sampled_from(StopReason)), self._draw(metrics)
-        pruned = self._draw(st.booleans())
+        pruned, remarks = self._draw(st.booleans()), self._draw(diagnoses)
         self._write(lambda: self._ledger.mark_started(trial.number, attempt.number, started))
         self._write(lambda: self._ledger.request_stop(trial.number, attempt.number, reason))
-        self._write(lambda: self._ledger.post_result(trial.number, attempt.number, posted, pruned=pruned))
+        self._write(lambda: self._ledger.post_result(trial.number, attempt.number, posted, pruned=pruned, diagnoses=remarks))
         if attempt.live:
             attempt = replace(
                 attempt,
@@ -116,6 +126,7 @@ class Memory:
                 stop_reason=attempt.stop_reason or reason,
                 posted=posted if attempt.posted is None else attempt.posted,
                 posted_pruned=pruned if attempt.posted is None else attempt.posted_pruned,
+                posted_diagnoses=remarks if attempt.posted is None else attempt.posted_diagnoses,
             )
         self._put(trial.with_attempt(attempt))
 
