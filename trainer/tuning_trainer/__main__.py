@@ -19,10 +19,18 @@ def main(arguments: Sequence[str]) -> None:
         settings = resolve(arguments, trial.parameters, folds=trial.folds)
         # After the settings: torch takes seconds to import, and a wrong setting is told at once.
         from tuning_trainer import memory  # noqa: PLC0415
+        from tuning_trainer.final import evaluate_final  # noqa: PLC0415
+        from tuning_trainer.lr_range import find_range  # noqa: PLC0415
         from tuning_trainer.train import train  # noqa: PLC0415
 
         with memory.ending_the_trial(trial):
-            train(trial, settings)
+            match trial.role:
+                case "final":
+                    evaluate_final(trial, settings)
+                case "lr-range":
+                    find_range(trial, settings)
+                case _:
+                    train(trial, settings)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import islice
 
@@ -87,7 +88,7 @@ def fit(
     try:
         while state.epoch < epochs and not state.stopping.over(state.epoch):
             started, rows_left = time.perf_counter(), len(state.order.remaining())
-            learn(session, settings, state, training=rows.training, loss_of=loss_of)
+            learn(session.after_step, settings, state, training=rows.training, loss_of=loss_of)
             metrics = {"train_loss": state.loss.mean()}
             rows_per_second = rows_left / (time.perf_counter() - started)
             if validation:
@@ -138,8 +139,15 @@ def new_state(
     )
 
 
-def learn(session: Session, settings: Settings, state: TrainingState, *, training: Source, loss_of: Loss) -> None:
-    """Make the steps that are left of an epoch. None of them waits for the device."""
+def learn(
+    after_step: Callable[[TrainingState], object],
+    settings: Settings,
+    state: TrainingState,
+    *,
+    training: Source,
+    loss_of: Loss,
+) -> None:
+    """Make the steps that are left of an epoch, and tell of each. None of them waits for the device."""
     model, optimizer, precision, measures = state.model, state.optimizer, state.precision, state.measures
     model.train()
     batches = training.batches(state.order.remaining(), settings.batch_size)
@@ -160,7 +168,7 @@ def learn(session: Session, settings: Settings, state: TrainingState, *, trainin
             state.schedule.step()
         measures.after_step()
         state.order.advance(step_rows)
-        session.after_step(state)
+        after_step(state)
 
 
 def validate(
@@ -172,7 +180,11 @@ def validate(
     eager = torch.compiler.set_stance("force_eager") if settings.compile == "on" else nullcontext()
     with state.measures.watching_units(), eager:
         for outputs, targets in answers(
-            state.model, validation, batch_size=settings.batch_size, autocast=state.precision.autocast
+            state.model,
+            validation,
+            batch_size=settings.batch_size,
+            row_size=math.prod(rows.problem.input_shape),
+            autocast=state.precision.autocast,
         ):
             gathered.add(outputs, targets)
             session.pause(state)
