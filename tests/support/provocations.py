@@ -14,7 +14,7 @@ PROVOCATIONS: Final[Mapping[str, str]] = {
     "exploding-gradients": "--layers=30 --residual=on --epochs=5",
     "vanishing-gradients": "--layers=8 --activation=sigmoid --optimizer=sgd --learning-rate=0.1 --epochs=10",
     "learning-rate-too-low": "--learning-rate=1e-6 --epochs=10",
-    "unstable": "--learning-rate=0.3 --epochs=20",
+    "unstable": "--learning-rate=0.3 --epochs=40",
     "learning-rate-too-high": "--learning-rate=0.1 --epochs=12",
     "dead-units": "--learning-rate=1 --layers=2 --epochs=10",
     "not-learning": "--dropout=0.97 --layers=3 --epochs=10",

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuning_client import Diagnosis
-from tuning_trainer.diagnosis import Beginning, Epoch, Finished, diagnose, large_batch_gap
+from tuning_trainer.diagnosis import Beginning, Epoch, diagnose
 from tuning_trainer.settings import Settings
 
 LONGEST_SENTENCE = 300  # what the result keeps of one
@@ -318,30 +318,3 @@ def test_no_series_is_too_strange_to_be_judged(series: list[dict[str, Any]], los
     beginning = Beginning(settings=Settings(), task="classification", loss=loss, chance_loss=chance_loss, validation_rows=1)
     diagnoses = diagnose(beginning, [Epoch(**values) for values in series])
     assert len({diagnosis.name for diagnosis in diagnoses}) == len(diagnoses)
-
-
-def finished(batch_size: int, *, train_loss: float = 0.1, validation: float = 0.95) -> Finished:
-    return Finished(batch_size=batch_size, learning_rate=1e-3, train_loss=train_loss, validation=validation)
-
-
-@pytest.mark.parametrize("order", [1, -1], ids=["small first", "large first"])
-def test_large_batches_that_learn_as_well_and_generalise_worse_have_a_gap(order: int) -> None:
-    trials = (finished(32), finished(512, train_loss=0.104, validation=0.93))[::order]
-    diagnosis = large_batch_gap(*trials, deviation=0.005)
-    assert diagnosis is not None
-    assert diagnosis.name == "large-batch-gap"
-    assert diagnosis.figure == pytest.approx(4.0)
-    assert "use 32, or tune learning_rate anew from about 0.004" in diagnosis.sentence
-
-
-NO_GAP = {
-    "within two deviations": finished(512, validation=0.941),
-    "where the large batches learnt less": finished(512, train_loss=0.2, validation=0.9),
-    "where they generalise better": finished(512, validation=0.99),
-    "between equal batches": finished(32, validation=0.9),
-}
-
-
-@pytest.mark.parametrize("large", NO_GAP.values(), ids=NO_GAP.keys())
-def test_there_is_no_gap(large: Finished) -> None:
-    assert large_batch_gap(finished(32), large, deviation=0.005) is None

@@ -11,10 +11,9 @@ from typing import Final
 
 from tuning_client import Diagnosis
 from tuning_trainer.diagnosis import outcome, steps
-from tuning_trainer.diagnosis.batch_size import Finished, large_batch_gap
 from tuning_trainer.diagnosis.course import Beginning, Course, Epoch, Name
 
-__all__ = ["Beginning", "Epoch", "Finished", "Name", "diagnose", "large_batch_gap"]
+__all__ = ["Beginning", "Epoch", "Name", "diagnose"]
 
 _RULES: Final[tuple[Callable[[Course], Diagnosis | None], ...]] = (
     steps.diverged,

@@ -26,7 +26,6 @@ Name = Literal[
     "bad-start",
     "did-not-converge",
     "overfitting",
-    "large-batch-gap",
 ]
 
 FEWEST_EPOCHS: Final = 10

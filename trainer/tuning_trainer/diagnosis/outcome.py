@@ -17,6 +17,7 @@ AT_THE_FLOOR: Final = 0.1  # share of its highest at which a learning rate has r
 ACCURACY_GAP: Final = 0.1
 ACCURACY_GAP_NEAR_ONE: Final = 0.07  # when the training rows are right in more than
 NEAR_ONE: Final = 0.9
+SURE: Final = 3.0  # standard errors that a gap of accuracies must have: of five dozen healthy trainings one had two
 VALIDATION_RISE: Final = {"regression": 1.2, "classification": 1.5}  # times its best
 LEAST_RISE: Final = {"regression": 0.05, "classification": 0.15}  # share of a constant answer's loss
 
@@ -110,4 +111,4 @@ def _accuracy_gap(course: Course) -> tuple[float, float]:
     variance = training * (1 - training) / (len(seen) * course.settings.batch_size)
     variance += validation * (1 - validation) / course.beginning.validation_rows
     least = ACCURACY_GAP_NEAR_ONE if training > NEAR_ONE else ACCURACY_GAP
-    return training - validation, max(least, 2 * math.sqrt(variance))
+    return training - validation, max(least, SURE * math.sqrt(variance))
