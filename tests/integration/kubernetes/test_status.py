@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +12,13 @@ from tests.support import kstatus
 from tests.support.kubernetes import ApiServer, RefusedError
 from tests.support.simulated_studies import WORLDS, failed, just_created, running, succeeded
 from tests.support.simulated_world import SimulatedWorld
+from tests.support.studies import study_spec
 from tests.unit.api.manifests import good
 
 from tuning_operator.api.constants import API_VERSION, KIND
+from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.api.status import StudyStatus
-from tuning_operator.engine.facts import SamplerChoice
+from tuning_operator.engine.facts import Outcome, SamplerChoice
 from tuning_operator.engine.status import project
 
 Document = dict[str, Any]
@@ -74,6 +77,22 @@ def test_what_a_status_says_no_more_is_gone(api_server: ApiServer, study: str) -
     fresh = project(just_created().facts, world.now)
     served = api_server.apply_status(study, status_document(fresh), manager=MANAGER)["status"]
     assert served == status_document(fresh)["status"]
+
+
+def test_diagnoses_stand_in_the_order_of_the_newest_status(api_server: ApiServer, study: str) -> None:
+    world = SimulatedWorld(spec=study_spec(budget={"maxTrials": 3, "parallelism": 1}))
+    unstable, overfitting = (
+        Diagnosis(name="unstable", figure=math.inf),
+        Diagnosis(name="overfitting", advice="x" * 300, figure=1.5),
+    )
+    for number, diagnoses in enumerate([(unstable,), (overfitting,), (overfitting,)]):
+        world.settle()
+        world.end(number, Outcome.SUCCEEDED, diagnoses=diagnoses)
+        world.settle()
+        sent = status_document(project(world.facts, world.now))
+        served = api_server.apply_status(study, sent, manager=MANAGER)["status"]
+        assert served == sent["status"]
+    assert [found["name"] for found in served["diagnoses"]] == ["overfitting", "unstable"]
 
 
 def test_a_status_of_an_older_look_at_the_study_is_refused(api_server: ApiServer, study: str) -> None:
