@@ -26,7 +26,7 @@ KNOWN: Final = frozenset(
         "vanishing-gradients",
     }
 )
-"""Names that the project's own trainer gives: a bounded set, fit for reasons and labels. Other trials may give others."""
+"""Names that the project's own trainer and engine give: a bounded set, fit for reasons and labels. Trials may give others."""
 
 MOST: Final = 16
 """Diagnoses that are kept of one result."""

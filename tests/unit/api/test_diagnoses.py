@@ -14,6 +14,7 @@ from tuning_client import Diagnosis as Told
 from tuning_client._result import encode
 from tuning_operator.api.contract import parse_result
 from tuning_operator.api.diagnoses import KNOWN, LONGEST_ADVICE, MOST, Diagnosis, read
+from tuning_operator.engine import generalization
 from tuning_trainer.diagnosis import Name
 
 figures = st.none() | st.floats()
@@ -26,8 +27,8 @@ told = st.builds(
 )
 
 
-def test_the_names_are_those_of_the_trainer() -> None:
-    assert frozenset(get_args(Name)) == KNOWN
+def test_the_names_are_those_of_the_trainer_and_what_the_engine_sees_between_trials() -> None:
+    assert {*get_args(Name), generalization.NAME} == KNOWN
 
 
 @given(st.lists(told, max_size=20, unique_by=lambda diagnosis: diagnosis.name))
