@@ -21,11 +21,12 @@ format: ## Format the code
 	@scripts/bootstrap test
 	@$(PYTHON_BIN)/ruff check --fix --quiet . ; $(PYTHON_BIN)/ruff format .
 
-generate: ## Write the CRD and the API reference anew
+generate: ## Write the CRD and the references anew
 	@scripts/bootstrap test
 	@$(PYTHON_BIN)/python -m tuning_operator.api.crd > crds/tuningstudy.yaml
 	@$(PYTHON_BIN)/python -m tuning_operator.api.reference > docs/reference/tuningstudy.md
 	@$(PYTHON_BIN)/python -m tuning_operator.telemetry.reference > docs/reference/metrics.md
+	@$(PYTHON_BIN)/python -m tuning_trainer.reference > docs/reference/trainer.md
 
 bench: ## Measure the store, the samplers and the operator, and print the tables; QUICK=--quick for the short way
 	@scripts/bootstrap test

@@ -11,11 +11,11 @@ from typing import Any, Final, NoReturn, get_args, get_type_hints
 from tuning_client import ConfigurationError
 from tuning_trainer.settings import About, Settings
 
-_TYPES: Final[Mapping[str, Any]] = get_type_hints(Settings)
-_ABOUT: Final[Mapping[str, About]] = {
+TYPES: Final[Mapping[str, Any]] = get_type_hints(Settings)
+ABOUT: Final[Mapping[str, About]] = {
     name: hint.__metadata__[0] for name, hint in get_type_hints(Settings, include_extras=True).items()
 }
-_DEFAULTS: Final[Mapping[str, Any]] = {field.name: field.default for field in fields(Settings)}
+DEFAULTS: Final[Mapping[str, Any]] = {field.name: field.default for field in fields(Settings)}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -36,7 +36,7 @@ def resolve(arguments: Sequence[str], parameters: Mapping[str, object], *, folds
     Raises:
         ConfigurationError: an unknown setting, a value that a setting does not take, or other folds than the study's.
     """
-    flags = {name: _checked(_flag(name), name, value) for name, value in _flags(arguments).items()}
+    flags = {name: _checked(flag(name), name, value) for name, value in _flags(arguments).items()}
     tuned = {_tunable(name): _checked(f"parameter {name}", name, value) for name, value in parameters.items()}
     values: dict[str, Any] = flags | tuned
     if folds is not None and values.setdefault("folds", folds) != folds:
@@ -52,32 +52,30 @@ def _flags(arguments: Sequence[str]) -> dict[str, str]:
         description="One training, by hand or as a trial. A study's parameter of the same name wins over a flag.",
         allow_abbrev=False,
     )
-    for name, about in _ABOUT.items():
-        words = [about.help, _choices(name) or about.range(), f"default {_DEFAULTS[name]}" if _DEFAULTS[name] != "" else ""]
+    for name, about in ABOUT.items():
+        words = [about.help, _choices(name) or about.range(), f"default {DEFAULTS[name]}" if DEFAULTS[name] != "" else ""]
         parser.add_argument(
-            _flag(name), default=argparse.SUPPRESS, metavar="VALUE", help="; ".join(word for word in words if word)
+            flag(name), default=argparse.SUPPRESS, metavar="VALUE", help="; ".join(word for word in words if word)
         )
     known, unknown = parser.parse_known_args(arguments)
     if unknown:
-        raise ConfigurationError(
-            f"{unknown[0]} is not a setting; {_meant(unknown[0].partition('=')[0], list(map(_flag, _ABOUT)))}"
-        )
+        raise ConfigurationError(f"{unknown[0]} is not a setting; {_meant(unknown[0].partition('=')[0], list(map(flag, ABOUT)))}")
     return vars(known)
 
 
 def _tunable(name: str) -> str:
-    if name not in _ABOUT:
-        raise ConfigurationError(f"parameter {name} is not a setting of this trainer; {_meant(name, list(_ABOUT))}")
-    if not _ABOUT[name].tunable:
+    if name not in ABOUT:
+        raise ConfigurationError(f"parameter {name} is not a setting of this trainer; {_meant(name, list(ABOUT))}")
+    if not ABOUT[name].tunable:
         raise ConfigurationError(
-            f"parameter {name} must be the same for every trial; set it with {_flag(name)} and do not tune it"
+            f"parameter {name} must be the same for every trial; set it with {flag(name)} and do not tune it"
         )
     return name
 
 
 def _checked(where: str, name: str, value: object) -> object:
     """The value in the setting's own type. Choices of a categorical parameter arrive as text, as flags do."""
-    kind, about, example = _TYPES[name], _ABOUT[name], _DEFAULTS[name]
+    kind, about, example = TYPES[name], ABOUT[name], DEFAULTS[name]
     if kind is str:
         return value
     if kind not in (int, float):
@@ -103,7 +101,7 @@ def _number(kind: type[int | float], value: object) -> float | None:
 
 
 def _choices(name: str) -> str:
-    *others, last = get_args(_TYPES[name]) or ("",)
+    *others, last = get_args(TYPES[name]) or ("",)
     return f"{', '.join(others)} or {last}" if others else str(last)
 
 
@@ -112,5 +110,6 @@ def _meant(name: str, names: Sequence[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"the settings are {', '.join(names)}"
 
 
-def _flag(name: str) -> str:
+def flag(name: str) -> str:
+    """How a setting is called on the command line."""
     return "--" + name.replace("_", "-")

@@ -15,7 +15,7 @@ from tuning_trainer.diagnosis.course import Beginning, Course, Epoch, Name
 
 __all__ = ["Beginning", "Epoch", "Name", "diagnose"]
 
-_RULES: Final[tuple[Callable[[Course], Diagnosis | None], ...]] = (
+RULES: Final[tuple[Callable[[Course], Diagnosis | None], ...]] = (
     steps.diverged,
     steps.unscaled_features,
     steps.exploding_gradients,
@@ -39,4 +39,4 @@ def diagnose(beginning: Beginning, epochs: Sequence[Epoch]) -> tuple[Diagnosis, 
     if not epochs:
         return ()
     course = Course(beginning, tuple(epochs))
-    return tuple(diagnosis for rule in _RULES if (diagnosis := rule(course)) is not None)
+    return tuple(diagnosis for rule in RULES if (diagnosis := rule(course)) is not None)
