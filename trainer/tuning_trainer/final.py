@@ -42,8 +42,8 @@ def evaluate_final(trial: Trial, settings: Settings) -> None:
     """Train on the training and validation rows, test the model, leave it in the output folder, give the trial its result.
 
     The result holds the metrics of the test rows (`test_accuracy` and so on), `test_rows`, their number, and the notes
-    `test_fingerprint`, equal for equal test rows in equal order, and `test_scores`, see `Tested.notes`. The output folder holds
-    the model (`saved_model`) and the scores of every row, whatever their number, in `test_scores.npz`.
+    `test_fingerprint`, equal for equal test rows in equal order, and `test_scores`, see `Evaluation.notes`. The output
+    folder holds the model (`saved_model`) and the scores of every row, whatever their number, in `test_scores.npz`.
 
     Raises:
         Pruned: the study found the trial not worth finishing.
@@ -58,16 +58,16 @@ def evaluate_final(trial: Trial, settings: Settings) -> None:
     with Session(trial, settings) as session:
         data = load_final(settings, session.device)
         model, ended = fit(session, settings, data, validation=None, epochs=trial.final_epochs)
-        tested = _untested(trial, ended) if ended.diverged else _tested(model, data, data.test())
+        evaluation = _not_evaluated(trial, ended) if ended.diverged else _evaluated(model, data, data.test())
         if trial.output_dir and not ended.diverged:
-            _leave(trial.output_dir, model, data, tested)
-    metrics = {**tested.metrics, **ended.metrics, "epochs": ended.epochs, "seconds": ended.seconds}
-    if trial.result(diagnoses=ended.diagnoses, notes=tested.notes(trial.metric), **metrics):
+            _leave(trial.output_dir, model, data, evaluation)
+    metrics = {**evaluation.metrics, **ended.metrics, "epochs": ended.epochs, "seconds": ended.seconds}
+    if trial.result(diagnoses=ended.diagnoses, notes=evaluation.notes(trial.metric), **metrics):
         session.remove_checkpoint()
 
 
 @dataclass(frozen=True)
-class Tested:
+class Evaluation:
     """What a model made of the test rows.
 
     Args:
@@ -109,12 +109,12 @@ def _compared(metric: str, by_row: Mapping[str, Numbers]) -> str:
             return "correct" if "correct" in by_row else "squared_error"
 
 
-def _untested(trial: Trial, ended: Outcome) -> Tested:
+def _not_evaluated(trial: Trial, ended: Outcome) -> Evaluation:
     say(f"diverged in epoch {ended.epochs}: the test rows stay unread; a lower learning_rate may help")
-    return Tested({trial.metric: math.nan}, fingerprint="", by_row={})
+    return Evaluation({trial.metric: math.nan}, fingerprint="", by_row={})
 
 
-def _tested(model: nn.Module, data: FinalData, rows: TestRows) -> Tested:
+def _evaluated(model: nn.Module, data: FinalData, rows: TestRows) -> Evaluation:
     precision, batch_size = Precision(data.settings, data.device), data.settings.batch_size
     gathered = scores(data.problem, data.target_scale)
     parts: list[Mapping[str, Tensor]] = []
@@ -122,7 +122,7 @@ def _tested(model: nn.Module, data: FinalData, rows: TestRows) -> Tested:
         gathered.add(outputs, targets)
         parts.append(_scores_by_row(outputs.float(), targets, data.problem, data.target_scale))
     by_row = {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}
-    return Tested({**gathered.metrics("test"), "test_rows": rows.rows}, rows.fingerprint, by_row)
+    return Evaluation({**gathered.metrics("test"), "test_rows": rows.rows}, rows.fingerprint, by_row)
 
 
 def _scores_by_row(outputs: Tensor, targets: Tensor, problem: Problem, target_scale: tuple[float, float]) -> Mapping[str, Tensor]:
@@ -136,7 +136,7 @@ def _scores_by_row(outputs: Tensor, targets: Tensor, problem: Problem, target_sc
     return {"target": wanted, "prediction": predictions, "squared_error": errors.square(), "absolute_error": errors.abs()}
 
 
-def _leave(folder: Path, model: nn.Module, data: FinalData, tested: Tested) -> None:
+def _leave(folder: Path, model: nn.Module, data: FinalData, evaluation: Evaluation) -> None:
     saved_model.save(
         folder,
         model,
@@ -144,9 +144,9 @@ def _leave(folder: Path, model: nn.Module, data: FinalData, tested: Tested) -> N
         problem=data.problem,
         preparation_state=data.preparation.state(),
         target_scale=data.target_scale,
-        metrics=tested.metrics,
+        metrics=evaluation.metrics,
     )
     unfinished = folder / f"{SCORES_NAME}.unfinished"
     with unfinished.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **tested.by_row)
+        np.savez_compressed(file, allow_pickle=False, **evaluation.by_row)
     unfinished.replace(folder / SCORES_NAME)

@@ -1,7 +1,7 @@
 """The learning-rate range test: between which rates a study should search (Smith 2017, arXiv 1506.01186).
 
 The rate rises from step to step, far too low at first and far too high in the end. Where the loss is lowest, the rate is
-already too high to stay there for long: a tenth of it is the highest that is worth trying (fastai's advice).
+already too high to stay there for long; a fraction of the rate at which it gets there is the highest worth trying.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ HIGHEST: Final = 10.0
 STEPS: Final = 200
 """Eight decades in steps of a tenth upwards."""
 
-SMOOTHING: Final = 0.95
-"""Share of the mean so far in the next: what is seen is the mean of about twenty steps."""
+SMOOTHING: Final = 0.9
+"""Share of the mean so far in the next: what is seen is the mean of about ten steps, and lags behind by as many."""
 
 GIVE_UP: Final = 4.0
 """Times its best at which the smoothed loss has shown enough."""
 
-BELOW_THE_MINIMUM: Final = 10.0
+BELOW_THE_MINIMUM: Final = 3.0
+"""Part of the first rate with a loss near the lowest. Of the rate of the lowest loss itself it would be a tenth, but where
+rows are learnt for good the lowest loss comes decades later."""
 DECADES: Final = 1e3
 """From the highest rate worth trying down to the lowest: a dozen trials on a logarithmic scale cover three decades, and a
 rate below them would need a hundred times the epochs to come as far."""
@@ -93,21 +95,27 @@ def rate_of(step: int) -> float:
 
 def read(losses: Sequence[float]) -> Curve:
     """What the losses of the steps, each at `rate_of` its number, say."""
-    smoothed = tuple(_smoothed(losses))
-    rates = tuple(rate_of(step) for step in range(len(losses)))
-    # The first steps' mean is of few batches: it may be low by chance.
-    settled = range(min(len(smoothed) - 1, round(1 / (1 - SMOOTHING))), len(smoothed))
-    start, best = smoothed[settled[0]], min(smoothed[step] for step in settled)
-    # Of a loss that stays near its minimum over decades, as of classes that are told apart for good, the first such rate.
-    near_best = next(step for step in settled if smoothed[step] <= best + NEAR * (start - best))
-    highest = rates[near_best] / BELOW_THE_MINIMUM if best < (1 - LEAST_FALL) * start else math.nan
+    smoothed = _smoothed(losses)
+    rates = [rate_of(step) for step in range(len(losses))]
+    highest = _highest(rates, smoothed)
     return Curve(
-        rates=rates,
+        rates=tuple(rates),
         losses=tuple(losses),
-        smoothed=smoothed,
+        smoothed=tuple(smoothed),
         suggested_min=_rounded(highest / DECADES),
         suggested_max=_rounded(highest),
     )
+
+
+def _highest(rates: Sequence[float], smoothed: Sequence[float]) -> float:
+    # The first steps' mean is of few batches: it may be low by chance.
+    settled = smoothed[round(1 / (1 - SMOOTHING)) :]
+    if not settled or min(settled) >= (1 - LEAST_FALL) * settled[0]:
+        return math.nan
+    # Of a loss that stays near its minimum over decades, as of classes that are told apart for good, the first such rate.
+    near_best = min(settled) + NEAR * (settled[0] - min(settled))
+    first = next(rate for rate, loss in zip(rates[-len(settled) :], settled, strict=True) if loss <= near_best)
+    return first / BELOW_THE_MINIMUM
 
 
 def _losses(trial: Trial, session: Session, rows: Fold, settings: Settings) -> list[float]:
@@ -138,7 +146,7 @@ class _SeenEnoughError(Exception):
 
 
 def _exploded(losses: Sequence[float]) -> bool:
-    smoothed = list(_smoothed(losses))
+    smoothed = _smoothed(losses)
     return not math.isfinite(smoothed[-1]) or smoothed[-1] > GIVE_UP * min(smoothed)
 
 
