@@ -61,6 +61,7 @@ def specs(draw: st.DrawFn) -> StudySpec:
         trial=trial,
         objectives=[objective],
         baseline={"repeats": draw(st.integers(0, 3))},
+        confirmation={"repeats": draw(st.sampled_from([0, 0, 1, 3]))},
         **draw(prunings()),
         retry={"failures": draw(st.integers(0, 2))},
         ttlSecondsAfterFinished=draw(st.sampled_from([None, 0, 60])),

@@ -26,6 +26,7 @@ WRITES: Final = (
     "post_result",
     "conclude",
     "tell",
+    "end_search",
     "decide_end",
     "mark_exhausted",
 )

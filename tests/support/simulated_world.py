@@ -20,6 +20,7 @@ from tuning_operator.engine.actions import (
     ClaimTrial,
     ConcludeAttempt,
     DecideEnd,
+    EndSearch,
     ExpireStudy,
     ReleaseAttempt,
     StartAttempt,
@@ -122,7 +123,7 @@ class SimulatedWorld:
                 trial = self.facts.trial(action.trial)
                 self.facts = self.facts.with_trial(trial.with_attempt(replace(trial.last, stop_reason=action.reason)))
                 return False
-            case DecideEnd():
+            case DecideEnd() | EndSearch() if self.facts.searching:
                 self.max_trials_at_verdict = self.facts.spec.budget.max_trials
                 self.facts = after(self.facts, (action,), self.now)
             case _:
@@ -231,6 +232,7 @@ class SimulatedWorld:
         search = self.facts.of(Role.SEARCH)
         assert [t.number for t in self.facts.trials] == list(range(len(self.facts.trials))), "numbers have no gaps"
         assert len(search) <= self.most_trials, "never more search trials than the budget"
+        assert len(self.facts.of(Role.CONFIRM)) <= self.facts.spec.confirmation.repeats, "never more fresh runs than repeats"
         assert len(set(self.starts)) == len(self.starts), "the runtime starts no attempt twice"
         for trial in self.facts.trials:
             assert sum(a.live for a in trial.attempts) <= (0 if trial.finished else 1), "no two live attempts of a trial"
@@ -250,9 +252,10 @@ class SimulatedWorld:
 
     def _check_allowed(self, action: Action) -> None:
         match action:
-            case AskTrial(number=number) | ClaimTrial(number=number):
-                assert number == len(self.facts.trials), "the next number"
-                self._check_room()
+            case AskTrial(number=number):
+                self._check_new(number, Role.SEARCH)
+            case ClaimTrial(number=number, role=role):
+                self._check_new(number, role)
             case ClaimAttempt(trial=number, attempt=attempt):
                 trial = self.facts.trial(number)
                 assert not trial.finished, "a finished trial never restarts"
@@ -272,12 +275,17 @@ class SimulatedWorld:
                 assert not self.facts.trial(number).finished, "told once"
             case StopAttempt(trial=number, attempt=attempt):
                 assert self.facts.trial(number).attempts[attempt].live, "what ended is not stopped"
-            case DecideEnd():
+            case EndSearch() | DecideEnd():
                 assert self.facts.verdict is None, "one verdict"
+                assert self.facts.searching or isinstance(action, DecideEnd), "a search ends once"
             case ExpireStudy():
                 assert not self.facts.deleted, "what is gone is not deleted"
-            case ReleaseAttempt():
-                pass
+
+    def _check_new(self, number: int, role: Role) -> None:
+        assert number == len(self.facts.trials), "the next number"
+        assert self.facts.verdict is None, "nothing new after the verdict"
+        assert self.facts.searching != (role is Role.CONFIRM), "fresh runs of the winner after the search, all else in it"
+        self._check_room()
 
     def _check_room(self) -> None:
         live = len(self.facts.live)

@@ -11,7 +11,7 @@ from tuning_operator.api.messages import shown
 from tuning_operator.api.study import StudySpec
 from tuning_operator.api.trial import pod_containers
 
-_FROZEN_SECTIONS: Final = ("objectives", "parameters", "search", "pruning", "validation", "baseline")
+_FROZEN_SECTIONS: Final = ("objectives", "parameters", "search", "pruning", "validation", "baseline", "confirmation")
 # What a container computes. Its resources, mounts and probes, and where its Pod runs, may change at any time.
 _FROZEN_IN_CONTAINERS: Final = ("image", "command", "args", "env", "envFrom")
 
@@ -19,9 +19,9 @@ _FROZEN_IN_CONTAINERS: Final = ("image", "command", "args", "env", "envFrom")
 def frozen_changes(old: StudySpec, new: StudySpec) -> tuple[str, ...]:
     """A sentence for each difference in what is frozen once the first result of a study is recorded.
 
-    Frozen are objectives, parameters, search, pruning, validation and baseline, and of the Pod template the images, commands,
-    arguments and environments of all containers. Containers are compared by name. Values of environments are never quoted, since
-    people keep tokens there. Budget, retry, suspend, time limits, GPUs, resources and scheduling stay mutable.
+    Frozen are objectives, parameters, search, pruning, validation, baseline and confirmation, and of the Pod template the
+    images, commands, arguments and environments of all containers. Containers are compared by name. Values of environments are
+    never quoted, since people keep tokens there. Budget, retry, suspend, limits, GPUs, resources and scheduling stay mutable.
     """
     return tuple(_sentence(*difference) for difference in _differences(_frozen(old), _frozen(new), "spec"))
 

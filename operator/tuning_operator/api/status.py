@@ -67,10 +67,30 @@ class BestTrial(ApiModel):
 class Improvement(ApiModel):
     """The gain over the baseline, turned so that more is better."""
 
-    absolute: float = Field(description="Distance from the baseline's value to the best one.")
-    basis: Literal["Provisional"] = Field(
-        default="Provisional", description="Provisional: the best of many single runs is biased upwards."
+    absolute: float = Field(
+        description="Distance from the baseline's value to the best one, or, once Confirmed, to the mean of its fresh runs."
     )
+    low: float | None = Field(default=None, description="Lower end of its 95 % interval; absent where it cannot be tested.")
+    high: float | None = Field(default=None, description="Upper end.")
+    significant: bool | None = Field(
+        default=None, description="Whether the interval lies above 0, so that luck alone would hardly give such a gain."
+    )
+    basis: Literal["Provisional", "Confirmed"] = Field(
+        default="Provisional",
+        description="Provisional: the best of many single runs is biased upwards. Confirmed: from fresh runs alone.",
+    )
+    message: str = Field(default="", max_length=512, description="Once Confirmed: what the gain is, in words.")
+
+
+class ConfirmationStatus(ApiModel):
+    """What fresh runs of the winner reach; present once all of them have ended."""
+
+    trial: int = Field(ge=0, description="Number of the winner.")
+    value: float = Field(description="Mean over the fresh runs: the honest value of its parameters.")
+    stddev: float | None = Field(default=None, description="Standard deviation over them (n - 1); absent for one run.")
+    repeats: int = Field(ge=1, description="Fresh runs that gave a value.")
+    optimism: float = Field(description="By how much the single value for which it was chosen is better than that mean.")
+    basis: str = Field(max_length=512, description="How the winner was chosen.")
 
 
 class SearchStatus(ApiModel):
@@ -126,6 +146,7 @@ class StudyStatus(ApiModel):
     best: BestTrial | None = Field(default=None, description="The best search trial so far.")
     top: tuple[BestTrial, ...] = Field(default=(), max_length=5, description="The best search trials, best first.")
     improvement: Improvement | None = Field(default=None, description="The gain over the baseline.")
+    confirmation: ConfirmationStatus | None = Field(default=None, description="What fresh runs of the winner reach.")
     diagnoses: tuple[StudyDiagnosis, ...] = Field(
         default=(),
         max_length=MOST,

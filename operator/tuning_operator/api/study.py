@@ -14,10 +14,12 @@ from tuning_operator.api.rules import SPACE_RULES, SPEC_RULES
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.trial import TrialTemplate, trainer_container
 from tuning_operator.api.validation import Cel, cel_schema, hold, rule
+from tuning_operator.api.workflow import Confirmation
 
 __all__ = [
     "Baseline",
     "Budget",
+    "Confirmation",
     "Direction",
     "ObjectMeta",
     "Objective",
@@ -95,7 +97,7 @@ class Baseline(ApiModel):
 
 
 class Budget(ApiModel):
-    """Bounds of the search. Baseline runs have a count of their own."""
+    """Bounds of the search. Baseline runs, and those that follow the search, have counts of their own."""
 
     max_trials: int = Field(
         ge=1, le=10_000, description="Exactly this many search trials, unless the study ends earlier for a stated reason."
@@ -138,6 +140,9 @@ class StudySpec(ApiModel):
         default=None, description="Cross-validation: a trial is its folds. Without, a trial is one training."
     )
     baseline: Baseline = Field(default=Baseline(), description="The defaults, run first: the figure to beat.")
+    confirmation: Confirmation = Field(
+        default=Confirmation(), description="Fresh runs of the winner, from which the gain's interval comes."
+    )
     budget: Budget = Field(description="Bounds of the search.")
     retry: Retry = Field(default=Retry(), description="What happens to a trial that fails by itself.")
     trial: TrialTemplate = Field(description="The container that trains.")

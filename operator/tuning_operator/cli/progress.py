@@ -61,7 +61,7 @@ class _Lines:
 def trial_line(spec: StudySpec, trial: Trial, status: StudyStatus) -> str:
     """What became of one trial."""
     best = status.best is not None and status.best.trial == trial.number
-    role = "baseline" if trial.role is Role.BASELINE else "trial"
+    role = "trial" if trial.role is Role.SEARCH else str(trial.role)
     marker = "  <- best trial so far" if best else ""
     return f"{role:>8} {trial.number:>3}  {outcome(spec, trial):<28} {parameters(trial.parameters)}{marker}"
 
@@ -70,7 +70,7 @@ def panel(title: str, facts: StudyFacts, status: StudyStatus) -> RenderableType:
     """The state of the study on a few lines."""
     spec = facts.spec
     done, running = _counts(facts, status)
-    total = spec.budget.max_trials + spec.baseline.repeats
+    total = spec.budget.max_trials + spec.baseline.repeats + spec.confirmation.repeats
     grid = Table.grid(padding=(0, 2))
 
     def row(name: str, words: str) -> None:

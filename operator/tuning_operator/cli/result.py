@@ -40,7 +40,11 @@ def gain_line(status: StudyStatus) -> str:
     """What the search gained over the baseline, and how far to trust it."""
     if status.improvement is None:
         return ""
-    gain = status.improvement.absolute
+    gain, fresh = status.improvement.absolute, status.confirmation
+    if fresh is not None:
+        mean = with_spread(fresh.value, fresh.stddev)
+        runs = f"{fresh.repeats} fresh {'runs' if fresh.repeats > 1 else 'run'} of trial {fresh.trial}"
+        return f"Confirmed by {runs}: {mean}, {status.improvement.message}."
     if gain <= 0:
         behind = f"is {number(-gain)} behind the defaults' mean" if gain else "only equals the defaults' mean"
         return f"No gain: the best trial {behind}. Keep the defaults."

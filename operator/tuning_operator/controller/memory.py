@@ -35,6 +35,7 @@ class StudyMemory:
     def reload(self, stored: StoredStudy) -> None:
         """Take what is stored for the truth; of reports, which the database may have yet to get, both."""
         self.began_at = stored.began_at
+        self.search_end: Verdict | None = stored.search_end
         self.verdict: Verdict | None = stored.verdict
         self.exhausted = stored.exhausted
         self.history = Tally.of(stored.trials)

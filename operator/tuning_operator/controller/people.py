@@ -199,6 +199,7 @@ class StudyLibrary:
             began_at=stored.began_at,
             trials=stored.trials,
             history=Tally.of(stored.trials),
+            search_end=stored.search_end,
             verdict=stored.verdict,
             exhausted=stored.exhausted,
         )

@@ -28,6 +28,7 @@ from tuning_operator.engine.actions import (
     ClaimTrial,
     ConcludeAttempt,
     DecideEnd,
+    EndSearch,
     ExpireStudy,
     ReleaseAttempt,
     StartAttempt,
@@ -261,6 +262,11 @@ class Round:
         release = partial(self._runtime.release, key, final=self._memory.trials[key.trial].finished)
         self._calls.begin(key.trial, release, tidies=True)
 
+    async def _end_search(self, actions: Sequence[EndSearch]) -> None:
+        (action,) = actions
+        await asyncio.to_thread(self._ledger.end_search, action.verdict)
+        self._memory.search_end = action.verdict
+
     async def _decide_end(self, actions: Sequence[DecideEnd]) -> None:
         (action,) = actions
         await asyncio.to_thread(self._ledger.decide_end, action.verdict)
@@ -279,6 +285,7 @@ class Round:
         ConcludeAttempt: _conclude_attempts,
         TellTrial: _tell_trials,
         ReleaseAttempt: _release_attempts,
+        EndSearch: _end_search,
         DecideEnd: _decide_end,
         ExpireStudy: _expire,
     }

@@ -84,6 +84,7 @@ class StudyController:
             began_at=self._memory.began_at,
             trials=self._memory.seen(self._parts.runtime.observe()),
             history=self._memory.history,
+            search_end=self._memory.search_end,
             verdict=self._memory.verdict,
             exhausted=self._memory.exhausted,
             expired=self._expired,

@@ -86,6 +86,13 @@ class ReleaseAttempt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EndSearch:
+    """Record how the search ended. From now on only what follows a search is started."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
 class DecideEnd:
     """Record the verdict. From now on nothing is started."""
 
@@ -106,6 +113,7 @@ Action = (
     | ConcludeAttempt
     | TellTrial
     | ReleaseAttempt
+    | EndSearch
     | DecideEnd
     | ExpireStudy
 )

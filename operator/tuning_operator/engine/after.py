@@ -17,6 +17,7 @@ from tuning_operator.engine.actions import (
     ClaimTrial,
     ConcludeAttempt,
     DecideEnd,
+    EndSearch,
     ExpireStudy,
     ReleaseAttempt,
     StartAttempt,
@@ -137,6 +138,10 @@ def _released(draft: _Draft, action: ReleaseAttempt, _now: float) -> Trial:
     return _with_attempt(draft, action, observed=observed and replace(observed, released=True))
 
 
+def _search_ended(facts: StudyFacts, action: EndSearch) -> StudyFacts:
+    return replace(facts, search_end=action.verdict)
+
+
 def _decided(facts: StudyFacts, action: DecideEnd) -> StudyFacts:
     return replace(facts, verdict=action.verdict)
 
@@ -156,4 +161,8 @@ _ON_TRIALS: Mapping[type, Callable[[_Draft, Any, float], Trial]] = {
     ReleaseAttempt: _released,
 }
 
-_ON_STUDY: Mapping[type, Callable[[StudyFacts, Any], StudyFacts]] = {DecideEnd: _decided, ExpireStudy: _expired}
+_ON_STUDY: Mapping[type, Callable[[StudyFacts, Any], StudyFacts]] = {
+    EndSearch: _search_ended,
+    DecideEnd: _decided,
+    ExpireStudy: _expired,
+}

@@ -17,7 +17,7 @@ def next_deadline(facts: StudyFacts, now: float) -> float | None:
 
 
 def _deadlines(facts: StudyFacts, now: float) -> Iterator[float | None]:
-    if facts.verdict is None:
+    if facts.searching:
         yield verdict.duration_ends_at(facts)
         yield verdict.gpu_hours_end_at(facts, now)
     for _, over_at in timeout.limits(facts):

@@ -11,6 +11,7 @@ from tuning_operator.engine.facts import StudyFacts
 from tuning_operator.engine.policies import (
     baseline,
     conclude,
+    confirm,
     expiry,
     mend,
     pruning,
@@ -28,9 +29,10 @@ Policy = Callable[[StudyFacts, float], Iterable[Action]]
 POLICIES: Final[tuple[Policy, ...]] = (
     # What has happened is written down first: an ended attempt, and with it perhaps its trial.
     conclude.policy,
-    # Is it over? Target, budget, failures, nothing left to try. The verdict is recorded once and stays.
+    # Is the search over? Target, budget, failures, nothing left to try. That is recorded once and stays, and so is the
+    # verdict, after what follows the search.
     verdict.policy,
-    # After the verdict, or while suspended, what runs is stopped and what waits is told.
+    # Search trials after the search, all trials after the verdict or while suspended: what runs is stopped, what waits is told.
     stop.policy,
     # What is held up by a mistake in the spec starts anew once the spec has been edited.
     mend.policy,
@@ -46,6 +48,8 @@ POLICIES: Final[tuple[Policy, ...]] = (
     baseline.policy,
     # Free slots are filled with search trials, exactly as many as the budget says.
     search.policy,
+    # Once the search is over and its winner stands, the winner runs again with fresh seeds.
+    confirm.policy,
     # What is written down need not be kept by the runtime any more. This is in nobody's way, and gets out of everybody's.
     release.policy,
     # A finished study goes when its time to live is over.

@@ -33,6 +33,7 @@ class Role(StrEnum):
 
     BASELINE = "baseline"
     SEARCH = "search"
+    CONFIRM = "confirm"
 
 
 class TrialState(StrEnum):
@@ -252,6 +253,7 @@ class StudyFacts:
     generation: int
     began_at: float
     trials: tuple[Trial, ...] = ()
+    search_end: Verdict | None = None  # how the search ended, where more than that is wanted of the study
     verdict: Verdict | None = None
     exhausted: bool = False  # the sampler has no further configuration
     expired: bool = False  # its deletion has been asked for
@@ -277,6 +279,11 @@ class StudyFacts:
     def of(self, role: Role) -> tuple[Trial, ...]:
         """Trials of a role, in order."""
         return tuple(trial for trial in self.trials if trial.role is role)
+
+    @property
+    def searching(self) -> bool:
+        """Whether search trials are still wanted."""
+        return self.search_end is None and self.verdict is None
 
     @cached_property
     def stalled(self) -> Trial | None:

@@ -13,6 +13,7 @@ from tuning_operator.api.status import (
     BaselineStatus,
     BestTrial,
     ConditionType,
+    ConfirmationStatus,
     Improvement,
     Phase,
     PruningStatus,
@@ -23,8 +24,8 @@ from tuning_operator.api.status import (
     TrialCounts,
     Usage,
 )
+from tuning_operator.engine import confirmation, summary
 from tuning_operator.engine import facts as f
-from tuning_operator.engine import summary
 from tuning_operator.engine.facts import Role, SamplerChoice, StudyCause, StudyFacts, Trial, TrialState
 from tuning_operator.engine.generalization import large_batch_gap
 from tuning_operator.engine.policies.pruning import auto
@@ -45,7 +46,7 @@ def project(
         choice: the sampler in use, once resolved.
         previous: the status before; a condition that has not changed keeps its transition time.
     """
-    base = summary.baseline(facts)
+    base, confirmed = summary.baseline(facts), confirmation.confirmed(facts)
     top = tuple(_best(trial) for trial in summary.top(facts))
     return StudyStatus(
         observed_generation=facts.generation,
@@ -55,7 +56,8 @@ def project(
         baseline=_baseline(base) if base else None,
         best=top[0] if top else None,
         top=top,
-        improvement=_improvement(facts),
+        improvement=_confirmed_gain(confirmed) or _improvement(facts),
+        confirmation=_confirmation(facts, confirmed) if confirmed else None,
         diagnoses=_diagnoses(facts),
         usage=_usage(facts, now),
         search=SearchStatus(sampler=choice.sampler, reason=choice.reason) if choice else None,
@@ -164,10 +166,20 @@ def _progress(facts: StudyFacts, *, done: bool, stalled: _State) -> _State:
 def _under_way(facts: StudyFacts) -> _State:
     if facts.causes:
         return _State("True", facts.causes[0].reason, _said(facts.causes[0]))
+    if not facts.searching:
+        return _following_up(facts)
     if summary.baseline_done(facts):
         return _State("True", "Searching")
     ended = len(tally(facts).baselines)
     return _State("True", "RunningBaseline", f"{ended} of {facts.spec.baseline.repeats} runs of the defaults have ended")
+
+
+def _following_up(facts: StudyFacts) -> _State:
+    winner, ended = summary.winner(facts), len(tally(facts).confirmations)
+    if winner is None:
+        return _State("True", "StoppingTrials")
+    runs = f"{ended} of {facts.spec.confirmation.repeats} fresh runs of trial {winner.number} have ended"
+    return _State("True", "Confirming", runs)
 
 
 def _said(cause: StudyCause) -> str:
@@ -258,6 +270,31 @@ def _improvement(facts: StudyFacts) -> Improvement | None:
     return Improvement(absolute=_figure(gain if facts.spec.objective.direction == "maximize" else -gain))
 
 
+def _confirmed_gain(found: confirmation.Confirmed | None) -> Improvement | None:
+    if found is None or found.gain is None or not math.isfinite(found.gain):
+        return None
+    return Improvement(
+        absolute=_figure(found.gain),
+        low=_figure(found.interval.low) if found.interval else None,
+        high=_figure(found.interval.high) if found.interval else None,
+        significant=found.significant if found.interval else None,
+        basis="Confirmed",
+        message=confirmation.verdict(found),
+    )
+
+
+def _confirmation(facts: StudyFacts, found: confirmation.Confirmed) -> ConfirmationStatus:
+    completed = tally(facts).states[TrialState.COMPLETE]
+    return ConfirmationStatus(
+        trial=found.winner.number,
+        value=_figure(found.mean),
+        stddev=_finite(found.stddev),
+        repeats=len(found.values),
+        optimism=_figure(found.optimism),
+        basis=f"the best of {completed} single values of the search; its own value, for which it was chosen, is not in the mean",
+    )
+
+
 def _pruning(facts: StudyFacts) -> PruningStatus | None:
     if facts.spec.pruning.pruner == "none":
         return None
@@ -282,7 +319,9 @@ def _estimated_completion(facts: StudyFacts, now: float) -> datetime | None:
     told, spec = tally(facts), facts.spec
     if not told.trials:
         return None
-    left = spec.budget.max_trials + spec.baseline.repeats - told.trials
+    left = spec.confirmation.repeats - len(told.confirmations)
+    if facts.searching:
+        left += spec.budget.max_trials + spec.baseline.repeats - told.trials
     waves = math.ceil(max(left, 0) / facts.slots)
     return _when(now + waves * told.seconds / told.trials)
 

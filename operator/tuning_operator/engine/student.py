@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Final
 
+_BISECTIONS: Final = 200
 _PRECISION: Final = 1e-15
 _TINY: Final = 1e-300
 _MOST_TERMS: Final = 10_000
@@ -17,6 +19,28 @@ def t_cdf(t: float, df: float) -> float:
     square = t * t
     tail = _beta(df / 2, 0.5, df / (df + square), square / (df + square)) / 2
     return 1 - tail if t > 0 else tail
+
+
+@cache
+def t_quantile(probability: float, df: float) -> float:
+    """The value that Student's t with so many degrees of freedom stays below with this probability, to rounding.
+
+    Raises:
+        ValueError: the probability is not between 0 and 1.
+    """
+    if not 0 < probability < 1:
+        raise ValueError(f"probability {probability} is not between 0 and 1")
+    if probability < 1 / 2:
+        return -t_quantile(1 - probability, df)
+    low, high = 0.0, 1.0
+    while t_cdf(high, df) < probability:
+        low, high = high, 2 * high
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        if middle in (low, high):
+            break
+        low, high = (middle, high) if t_cdf(middle, df) < probability else (low, middle)
+    return high
 
 
 def _beta(a: float, b: float, x: float, rest: float) -> float:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from dataclasses import dataclass
 
 from tuning_operator.engine.facts import Attempt, Role, StudyFacts, Trial, TrialState
+from tuning_operator.engine.intervals import mean_of, stddev_of
 from tuning_operator.engine.tally import HOUR, attempt_hours, failed_by_itself, known_end, tally, wasted_hours
 
 __all__ = ["HOUR", "attempt_hours", "failed_by_itself"]
@@ -26,6 +25,11 @@ def baselines(facts: StudyFacts) -> tuple[Trial, ...]:
     return (*tally(facts).baselines, *(trial for trial in facts.unfinished if trial.role is Role.BASELINE))
 
 
+def confirmations(facts: StudyFacts) -> tuple[Trial, ...]:
+    """The fresh runs of the winner, finished ones first."""
+    return (*tally(facts).confirmations, *(trial for trial in facts.unfinished if trial.role is Role.CONFIRM))
+
+
 def searched(facts: StudyFacts) -> int:
     """How many search trials there are, whatever became of them."""
     return tally(facts).search + sum(trial.role is Role.SEARCH for trial in facts.unfinished)
@@ -36,13 +40,7 @@ def baseline(facts: StudyFacts) -> BaselineFigures | None:
     values = [t.value for t in tally(facts).baselines if t.state is TrialState.COMPLETE and t.value is not None]
     if not values:
         return None
-    try:
-        stddev = statistics.stdev(values) if len(values) > 1 else None
-        mean = statistics.fmean(values)
-    except OverflowError:
-        # Of values near the largest that there are, sums and squares are beyond it.
-        stddev, mean = None, math.fsum(value / len(values) for value in values)
-    return BaselineFigures(mean=mean, stddev=stddev, repeats=len(values))
+    return BaselineFigures(mean=mean_of(values), stddev=stddev_of(values), repeats=len(values))
 
 
 def baseline_done(facts: StudyFacts) -> bool:
@@ -59,6 +57,15 @@ def top(facts: StudyFacts) -> tuple[Trial, ...]:
 def best(facts: StudyFacts) -> Trial | None:
     """The best completed search trial."""
     return next(iter(top(facts)), None)
+
+
+def winner(facts: StudyFacts) -> Trial | None:
+    """The trial that the search chose: its best by single values. None before it stands, and when there is none.
+
+    It stands once the search is over and all of its trials are told, for what is told never changes.
+    """
+    over = facts.search_end is not None and all(trial.role is not Role.SEARCH for trial in facts.unfinished)
+    return best(facts) if over else None
 
 
 def holds_place(attempt: Attempt) -> bool:

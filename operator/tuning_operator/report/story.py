@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from tuning_operator.api.status import StatusCondition
+from tuning_operator.api.status import ConfirmationStatus, Improvement, StatusCondition
 from tuning_operator.report.markup import Child, Html, element
 from tuning_operator.report.record import StudyRecord
 from tuning_operator.report.words import count, duration, gained, listed, number, score, spread
@@ -33,14 +33,16 @@ def _headline(record: StudyRecord) -> str:
     status, metric = record.status, record.objective.metric
     if status.best is None:
         return "No trial has given a value yet" if status.phase not in {"Succeeded", "Failed"} else "No trial gave a value"
-    best = f"{metric} {score(status.best.value)}"
+    value = status.confirmation.value if status.confirmation else status.best.value
+    best = f"{metric} {score(value)}"
     if status.improvement is None:
         return f"Best {best}, with no baseline to compare"
     gain = status.improvement.absolute
     if gain <= 0:
         return f"No better than the defaults: {best}"
     side = "above" if record.objective.direction == "maximize" else "below"
-    return f"{best}: {gained(gain, value=status.best.value)} {side} the defaults"
+    luck = ", which may be luck" if status.improvement.significant is False else ""
+    return f"{best}: {gained(gain, value=value)} {side} the defaults{luck}"
 
 
 def _sought(record: StudyRecord) -> str:
@@ -65,7 +67,7 @@ def _key_figures(record: StudyRecord) -> Html:
     tiles = [
         ("Baseline", score(baseline.value) if baseline else none, _scatter(record)),
         ("Best", score(best.value) if best else none, f"trial {best.trial}" if best else "no trial with a value"),
-        ("Gain", _gain(record) or none, "provisional" if gain else "nothing to compare"),
+        ("Gain", _gain(record) or none, _gain_note(gain)),
         ("Search trials", status.trials.progress, _counted(record)),
     ]
     if usage.gpu_hours:
@@ -82,6 +84,14 @@ def _gain(record: StudyRecord) -> str | None:
     if gain is None or best is None:
         return None
     return ("+" if gain.absolute > 0 else "") + gained(gain.absolute, value=best.value)
+
+
+def _gain_note(gain: Improvement | None) -> str:
+    if gain is None:
+        return "nothing to compare"
+    if gain.low is None or gain.high is None:
+        return gain.basis.lower()
+    return f"confirmed, 95 % interval {number(gain.low)} to {number(gain.high)}"
 
 
 def _tile(name: str, figure: str, note: str) -> Html:
@@ -105,8 +115,10 @@ def _counted(record: StudyRecord) -> str:
 
 
 def _trust(record: StudyRecord) -> str | None:
-    """What `provisional` means, and what to do where there is no gain."""
-    gain = record.status.improvement
+    """What fresh runs say; without them what `provisional` means, and what to do where there is no gain."""
+    gain, confirmed = record.status.improvement, record.status.confirmation
+    if confirmed is not None:
+        return _confirmed(confirmed, gain)
     if gain is None:
         return None
     if gain.absolute <= 0:
@@ -114,6 +126,17 @@ def _trust(record: StudyRecord) -> str | None:
     return (
         "The gain is provisional: the best of many single runs is partly luck, so expect somewhat less when these parameters "
         "are trained again with other seeds."
+    )
+
+
+def _confirmed(fresh: ConfirmationStatus, gain: Improvement | None) -> str:
+    runs = f"Trial {fresh.trial} was trained {count(fresh.repeats, 'more time')} with other seeds and reached "
+    runs += spread(fresh.value, fresh.stddev)
+    if gain is not None and gain.message:
+        runs += f": {gain.message}"
+    flattered = "flattered it" if fresh.optimism > 0 else "did not flatter it"
+    return f"{runs}. The single value for which it was chosen {flattered}: it was {number(abs(fresh.optimism))} " + (
+        "better than that." if fresh.optimism >= 0 else "worse than that."
     )
 
 

@@ -144,7 +144,12 @@ def _end(row: TrialRow) -> Html:
 def method(record: StudyRecord) -> Html:
     """How the search was done: enough to do it again."""
     entries = [("Sampler", _sampler(record)), ("Seed", str(record.spec.search.seed)), ("Pruner", _pruner(record))]
-    entries += [("Baseline", _baseline(record)), ("Budget", _budget(record)), ("Usage", _usage(record))]
+    entries += [
+        ("Baseline", _baseline(record)),
+        ("Confirmation", _confirmation(record)),
+        ("Budget", _budget(record)),
+        ("Usage", _usage(record)),
+    ]
     entries += [("Container", _images(record))]
     items = [element("div", element("dt", name), element("dd", text)) for name, text in entries if text]
     return _section("method", "How it was searched", element("dl", *items, class_="method"))
@@ -166,6 +171,13 @@ def _baseline(record: StudyRecord) -> str:
     asked = record.spec.baseline.repeats
     done = sum(row.role == Role.BASELINE and row.scored for row in record.trials)
     return f"{count(asked, 'run')} of the defaults, {done} with a value" if asked else "none asked for"
+
+
+def _confirmation(record: StudyRecord) -> str:
+    asked, fresh = record.spec.confirmation.repeats, record.status.confirmation
+    if not asked:
+        return ""
+    return f"{count(asked, 'fresh run')} of the winner" + (f", {fresh.basis}" if fresh else "")
 
 
 def _budget(record: StudyRecord) -> str:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.api.parameters import Parameter, mismatch
 from tuning_operator.engine.actions import Tell
-from tuning_operator.engine.facts import Attempt, Ended, SamplerChoice, StopReason, Trial, TrialState, Verdict
+from tuning_operator.engine.facts import Attempt, Ended, Role, SamplerChoice, StopReason, Trial, TrialState, Verdict
 from tuning_operator.store import attributes, codec, optuna_sql, rows
 from tuning_operator.store.connection import Connections
 from tuning_operator.store.distributions import distribution_json, stored_value
@@ -96,6 +96,19 @@ class Ledger:
             else:
                 self._refuse_another("choice", study.choice_json, text)
 
+    def end_search(self, verdict: Verdict) -> None:
+        """Record how the search ended, once. From now on no search trial can be claimed.
+
+        Raises:
+            ConflictError: another end is recorded.
+        """
+        text = codec.verdict_to_json(verdict)
+        with self._transaction() as (connection, study):
+            if study.search_end_json is None:
+                rows.update_study(connection, self._study_id, {"search_end_json": text})
+            else:
+                self._refuse_another("end of its search", study.search_end_json, text)
+
     def decide_end(self, verdict: Verdict) -> None:
         """Record the verdict, once. From now on no trial and no attempt can be claimed.
 
@@ -126,7 +139,8 @@ class Ledger:
 
         Raises:
             ValueError: the trial's parameters are not a configuration of the space.
-            ConflictError: its number is not the next one, and this is no repetition of its own claim; or the study has ended.
+            ConflictError: its number is not the next one, and this is no repetition of its own claim; or the study has ended,
+                or the search, and it is a search trial.
             ForeignWriteError: another program added a trial to this study.
         """
         problem = mismatch(space, trial.parameters)
@@ -142,6 +156,8 @@ class Ledger:
             if trial.number != expected:
                 raise ConflictError(f"trial {trial.number} of {self.study_name} cannot be claimed: the next number is {expected}")
             self._refuse_after_verdict(study, f"trial {trial.number}")
+            if trial.role is Role.SEARCH and study.search_end_json is not None:
+                raise ConflictError(f"trial {trial.number} of {self.study_name} cannot be claimed: the search has ended")
             trial_id = optuna_sql.insert_running_trial(
                 connection,
                 study_id=self._study_id,

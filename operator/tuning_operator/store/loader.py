@@ -52,6 +52,7 @@ def load_study(connection: sa.Connection, study: AnyRow, study_name: str) -> Sto
         verdict=_if(codec.verdict_from_json, study.verdict_json),
         trials=tuple(trials),
         exhausted=study.exhausted,
+        search_end=_if(codec.verdict_from_json, study.search_end_json),
         gpu_seconds={
             (row.number, attempt.number): attempt.gpu_seconds
             for row in ours

@@ -34,6 +34,7 @@ class StoredStudy:
     verdict: Verdict | None
     trials: tuple[Trial, ...]  # by number
     exhausted: bool
+    search_end: Verdict | None = None  # how the search ended, where runs follow it
     gpu_seconds: Mapping[tuple[int, int], float] = field(default_factory=dict)  # of concluded attempts: (trial, attempt)
 
 

@@ -26,7 +26,7 @@ _ATTEMPT: Final = sa.and_(attempts.c.trial_id == sa.bindparam("of_trial_id"), at
 
 # On SQLite the transaction has locked everything before, and FOR UPDATE is nothing.
 _LOCK: Final = (
-    sa.select(studies.c.choice_json, studies.c.verdict_json)
+    sa.select(studies.c.choice_json, studies.c.verdict_json, studies.c.search_end_json)
     .where(_STUDY, studies.c.fence == sa.bindparam("of_fence"))
     .with_for_update(key_share=True)
 )

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tuning_operator.store import optuna_sql
 
 TUNING_VERSION_TABLE: Final = "tuning_alembic_version"
-TUNING_REVISIONS: Final = ("0001",)
+TUNING_REVISIONS: Final = ("0001", "0002")
 """Every revision of our tables that this program knows, oldest first."""
 
 TUNING_HEAD: Final = TUNING_REVISIONS[-1]
@@ -40,6 +40,7 @@ studies = sa.Table(
     sa.Column("choice_json", sa.Text),
     sa.Column("verdict_json", sa.Text),
     sa.Column("exhausted", sa.Boolean, nullable=False),
+    sa.Column("search_end_json", sa.Text),
     sa.UniqueConstraint("cluster", "uid", name="uq_tuning_studies_identity"),
 )
 

@@ -206,6 +206,26 @@ def test_a_verdict_is_made_once(ledger: Ledger) -> None:
     assert ledger.load().verdict == VERDICT
 
 
+def test_a_search_ends_once(ledger: Ledger) -> None:
+    for _ in range(2):
+        ledger.end_search(VERDICT)
+    with pytest.raises(ConflictError, match="another end of its search already"):
+        ledger.end_search(replace(VERDICT, reason="TargetReached"))
+    stored = ledger.load()
+    assert (stored.search_end, stored.verdict) == (VERDICT, None)
+
+
+def test_after_the_search_only_what_follows_it_is_claimed(database: Database, ledger: Ledger) -> None:
+    ledger.claim(fresh_trial(0), SPACE)
+    finish(ledger, 0, 0.5)
+    ledger.end_search(VERDICT)
+    with pytest.raises(ConflictError, match="the search has ended"):
+        ledger.claim(fresh_trial(1), SPACE)
+    ledger.claim(fresh_trial(1, role=Role.CONFIRM), SPACE)
+    assert ledger.load().trials[1].role is Role.CONFIRM
+    assert database.unfinished(IDENTITY.cluster) == (IDENTITY,)
+
+
 def test_a_choice_may_be_made_anew_until_the_first_trial(ledger: Ledger) -> None:
     first, second = (
         SamplerChoice(sampler="gp", reason="numeric space"),
@@ -693,6 +713,7 @@ WRITES: dict[str, Callable[[Ledger], object]] = {
     "tell": lambda ledger: ledger.tell(0, FAILED, AT),
     "save_spec": lambda ledger: ledger.save_spec("{}"),
     "save_choice": lambda ledger: ledger.save_choice(SamplerChoice(sampler="gp", reason="")),
+    "end_search": lambda ledger: ledger.end_search(VERDICT),
     "decide_end": lambda ledger: ledger.decide_end(VERDICT),
     "mark_exhausted": lambda ledger: ledger.mark_exhausted(),
 }

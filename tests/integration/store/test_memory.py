@@ -104,7 +104,7 @@ class Memory:
         trial = fresh_trial(
             len(self.study.trials),
             parameters=self._draw(st.sampled_from([ADAM, SGD])),
-            role=self._draw(st.sampled_from(Role)),
+            role=self._draw(st.sampled_from(Role if self.study.search_end is None else (Role.BASELINE, Role.CONFIRM))),
             at=self._draw(times),
             sampler_state=self._draw(st.dictionaries(st.sampled_from("abc"), st.sampled_from(["1", '"\\u0000"', "null"]))),
         )
@@ -175,7 +175,7 @@ class Memory:
         self._put(trial.with_attempt(attempt))
 
     def _decide(self) -> None:
-        what = self._draw(st.sampled_from(["spec", "choice", "exhausted", "verdict"]))
+        what = self._draw(st.sampled_from(["spec", "choice", "exhausted", "search end", "verdict"]))
         match what:
             case "spec":
                 spec_json = self._draw(st.sampled_from(["{}", '{"a": 1}']))
@@ -188,6 +188,12 @@ class Memory:
             case "exhausted":
                 self._write(self._ledger.mark_exhausted)
                 self.study = replace(self.study, exhausted=True)
+            case "search end":
+                end = self.study.search_end or Verdict(
+                    succeeded=True, reason="R", message=self._draw(words), at=self._draw(times)
+                )
+                self._write(lambda: self._ledger.end_search(end))
+                self.study = replace(self.study, search_end=end)
             case "verdict":
                 verdict = self.study.verdict or Verdict(
                     succeeded=True, reason="R", message=self._draw(words), at=self._draw(times)

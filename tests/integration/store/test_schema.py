@@ -104,7 +104,7 @@ def test_looking_for_a_sqlite_file_does_not_make_one(tmp_path: Path) -> None:
         ),
         (
             "UPDATE tuning_alembic_version SET version_num = '9999'",
-            "tuning schema is 9999, this program needs 0001; a newer tuning-operator has changed it: run that version",
+            "tuning schema is 9999, this program needs 0002; a newer tuning-operator has changed it: run that version",
         ),
     ],
     ids=["of another Optuna", "of a newer program"],
@@ -115,6 +115,17 @@ def test_a_database_of_a_newer_program_is_neither_used_nor_touched(url: str, sta
         with pytest.raises(SchemaMismatchError, match=sentence) as caught:
             refused(url)
         assert caught.value.found in {"v4.0.0.a", "9999"}
+
+
+def test_a_database_of_the_previous_program_is_brought_up_to_date_with_its_studies(url: str) -> None:
+    with closing(Database.connect(url)) as database:
+        before = database.adopt(IDENTITY, spec_json=SPEC_JSON, direction="maximize", now=BEGAN_AT).load()
+    execute(url, "ALTER TABLE tuning_studies DROP COLUMN search_end_json")
+    execute(url, "UPDATE tuning_alembic_version SET version_num = '0001'")
+    prepare(url)
+    with closing(Database.connect(url)) as database:
+        assert database.adopt(IDENTITY, spec_json=SPEC_JSON, direction="maximize", now=BEGAN_AT).load() == before
+    assert_stock_optuna_agrees(url)
 
 
 def test_a_migration_that_was_cut_off_left_nothing_and_is_done_again(url: str) -> None:

@@ -76,6 +76,11 @@ def spec(changes: dict[str, Any]) -> StudySpec:
             id="the baseline",
         ),
         pytest.param(
+            {"spec.confirmation.repeats": 5},
+            f"spec.confirmation.repeats: changed from 0 to 5 {AFTER}",
+            id="the confirmation",
+        ),
+        pytest.param(
             {f"{CONTAINER}.image": "other"},
             f"{FIELD}.image: changed from 'tuning-trainer' to 'other' {AFTER}",
             id="the image",

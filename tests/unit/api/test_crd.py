@@ -132,7 +132,7 @@ def test_numbers_have_a_format_and_bounds_as_openapi_writes_them() -> None:
     assert at(".spec.budget.maxTrials")["format"] == "int32"
     assert at(".spec.parameters[].int.min")["format"] == "int64"
     assert at(".status.estimatedCompletion")["format"] == "date-time"
-    assert at(".status.improvement.basis")["enum"] == ["Provisional"]
+    assert at(".status.improvement.basis")["enum"] == ["Provisional", "Confirmed"]
 
 
 RULES = {(path, entry["rule"]): entry for path, node in NODES.items() for entry in node.get("x-kubernetes-validations", ())}

@@ -488,6 +488,14 @@ WRONG = [
         "1 is below 2",
         "make it at least 2",
     ),
+    # What follows the search
+    Wrong(
+        "fewer than no fresh runs",
+        {"spec.confirmation": {"repeats": -1}},
+        "spec.confirmation.repeats",
+        "-1 is below 0",
+        "make it at least 0",
+    ),
     # The template
     Wrong(
         "a template without containers",

@@ -18,6 +18,7 @@ from tuning_operator.engine.facts import SPEC_CHANGED, Outcome, Phase, Role, Sto
 from tuning_operator.engine.policies import (
     baseline,
     conclude,
+    confirm,
     expiry,
     mend,
     pruning,
@@ -241,6 +242,24 @@ def _prunes(world: Build) -> None:
     assert (trial.state, trial.value, trial.reason) == (TrialState.PRUNED, 0.54, "Pruned")
 
 
+def _confirms_the_winner(world: Build) -> None:
+    w = world(budget={"maxTrials": 2, "parallelism": 2, "maxDuration": "1h"}, confirmation={"repeats": 3})
+    w.settle()
+    w.end(1, Outcome.SUCCEEDED, value=0.9)
+    w.settle()
+    assert not w.facts.of(Role.CONFIRM), "not while another trial may still win"
+    w.end(0, Outcome.SUCCEEDED, value=0.8)
+    w.settle()
+    w.now += 7_200  # the budget is the search's
+    w.settle()
+    assert len(w.running()) == 2, "as many at once as parallelism says"
+    w.run_to_end(lambda _: (Outcome.SUCCEEDED, 0.7))
+    fresh = w.facts.of(Role.CONFIRM)
+    assert [trial.parameters for trial in fresh] == [w.facts.trial(1).parameters] * 3
+    assert w.facts.verdict is not None
+    assert (w.facts.verdict.reason, w.facts.verdict.succeeded) == ("MaxTrialsReached", True)
+
+
 SCENARIOS: Final = (
     Scenario("records how an attempt ended and tells its trial", conclude.policy, _ends_are_recorded),
     Scenario("treats an attempt that vanished as disrupted, not failed", conclude.policy, _vanished_attempt_is_disrupted),
@@ -261,6 +280,7 @@ SCENARIOS: Final = (
     Scenario("runs a failed trial again as its next attempt", resume.policy, _a_failed_trial_runs_again),
     Scenario("runs the baseline before any search trial", baseline.policy, _baseline_first),
     Scenario("fills free slots with search trials", search.policy, _fills_free_slots),
+    Scenario("runs the winner again after the search, so often as confirmation says", confirm.policy, _confirms_the_winner),
     Scenario("deletes a finished study after its time to live", expiry.policy, _expires),
 )
 _ids = [scenario.sentence for scenario in SCENARIOS]

@@ -44,8 +44,11 @@ def test_whatever_happens_counts_are_exact_and_every_study_ends(spec: StudySpec,
     if facts.verdict.reason == "MaxTrialsReached":
         assert len(search) >= world.max_trials_at_verdict
         assert not any(trial.reason == "StudyEnded" for trial in search)
+    assert len(facts.of(Role.CONFIRM)) == (0 if facts.search_end is None or facts.deleted else spec.confirmation.repeats)
+    assert len({tuple(trial.parameters.items()) for trial in facts.of(Role.CONFIRM)}) <= 1, "all of one winner"
+    assert len({trial.seed for trial in facts.trials}) == len(facts.trials), "with seeds that nobody used"
     per_trial = 1 + spec.retry.failures + 5 * 6  # every run of fruitless disruptions, once per report step
-    assert attempts <= per_trial * (world.most_trials + spec.baseline.repeats)
+    assert attempts <= per_trial * (world.most_trials + spec.baseline.repeats + spec.confirmation.repeats)
 
 
 @settings(max_examples=200, deadline=None)

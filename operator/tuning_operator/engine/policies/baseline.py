@@ -13,7 +13,7 @@ from tuning_operator.engine.facts import Role, StudyFacts
 def policy(facts: StudyFacts, _now: float) -> Iterator[Action]:
     """Claim and start the repeats that are missing."""
     missing = facts.spec.baseline.repeats - len(summary.baselines(facts))
-    if facts.halted or missing <= 0:
+    if facts.halted or not facts.searching or missing <= 0:
         return
     values = defaults(facts.spec.parameters)
     first = len(facts.trials)

@@ -15,7 +15,7 @@ HANDFUL: Final = 8
 
 def policy(facts: StudyFacts, _now: float) -> Iterator[Action]:
     """Ask for the trials that are missing, as far as there are slots; not before the baseline is known."""
-    if facts.halted or facts.exhausted or not summary.baseline_done(facts):
+    if facts.halted or not facts.searching or facts.exhausted or not summary.baseline_done(facts):
         return
     missing = facts.spec.budget.max_trials - summary.searched(facts)
     first = len(facts.trials)

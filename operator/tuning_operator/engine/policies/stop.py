@@ -1,18 +1,21 @@
-"""After the verdict, or while suspended, nothing holds a slot: running attempts are stopped, waiting trials told."""
+"""What is not wanted any more holds no slot: running attempts are stopped, waiting trials told.
+
+After the search that is so for its trials, after the verdict and while suspended for all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from tuning_operator.engine.actions import Action, StopAttempt, Tell, TellTrial
-from tuning_operator.engine.facts import STUDY_ENDED, StopReason, StudyFacts, Trial, TrialState
+from tuning_operator.engine.facts import STUDY_ENDED, Role, StopReason, StudyFacts, Trial, TrialState
 from tuning_operator.engine.policies.conclude import never_started
 
 
 def policy(facts: StudyFacts, now: float) -> Iterator[Action]:
-    """Stop what runs, conclude what never started, and after the verdict tell what waits for another attempt."""
-    ended = facts.verdict is not None
+    """Stop what runs, conclude what never started, and after the end tell what waits for another attempt."""
     for trial in facts.unfinished:
+        ended = facts.verdict is not None or (facts.search_end is not None and trial.role is Role.SEARCH)
         if trial.last.live and (ended or facts.spec.suspend):
             yield from _end_attempt(trial, StopReason.STUDY_ENDED if ended else StopReason.SUSPENDED, facts, now)
         elif trial.last.live:

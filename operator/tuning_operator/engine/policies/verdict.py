@@ -1,28 +1,34 @@
-"""When the search is over, and in which words. The first rule that holds decides."""
+"""When the search is over, and then the study, and in which words. The first rule that holds decides."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from tuning_operator.api.base import seconds
-from tuning_operator.engine import summary
-from tuning_operator.engine.actions import DecideEnd
+from tuning_operator.engine import confirmation, summary
+from tuning_operator.engine.actions import DecideEnd, EndSearch
 from tuning_operator.engine.facts import StudyFacts, Trial, TrialState, Verdict
 from tuning_operator.engine.tally import tally
 
 Rule = Callable[[StudyFacts, float], Verdict | None]
 
 
-def policy(facts: StudyFacts, now: float) -> Iterator[DecideEnd]:
-    """Record the verdict once a rule holds."""
+def policy(facts: StudyFacts, now: float) -> Iterator[EndSearch | DecideEnd]:
+    """Record the end of the search once a rule holds, and the verdict at once or after what follows a search that found one."""
     if facts.verdict is not None:
         return
-    for rule in RULES:
+    for rule in RULES if facts.searching else AFTER_SEARCH:
         verdict = rule(facts, now)
         if verdict is not None:
-            yield DecideEnd(verdict=verdict)
+            followed = facts.searching and verdict.succeeded and _something_follows(facts)
+            yield EndSearch(verdict=verdict) if followed else DecideEnd(verdict=verdict)
             return
+
+
+def _something_follows(facts: StudyFacts) -> bool:
+    return facts.spec.confirmation.repeats > 0 and summary.best(facts) is not None
 
 
 def deleted(facts: StudyFacts, now: float) -> Verdict | None:
@@ -118,6 +124,15 @@ def gpu_hours_end_at(facts: StudyFacts, now: float) -> float | None:
     return now + (limit - summary.gpu_hours(facts, now)) * summary.HOUR / held
 
 
+def follow_up_done(facts: StudyFacts, now: float) -> Verdict | None:
+    """What follows the search is done: the search's verdict stands, and says what came out."""
+    end = facts.search_end
+    if end is None or facts.unfinished or len(summary.confirmations(facts)) < facts.spec.confirmation.repeats:
+        return None
+    said = (end.message, confirmation.sentence(facts))
+    return replace(end, message="; ".join(filter(None, said)), at=now)
+
+
 def _search_ended(facts: StudyFacts, reason: str, why: str, now: float) -> Verdict:
     best = summary.best(facts)
     if best is not None:
@@ -141,3 +156,5 @@ RULES: Final[tuple[Rule, ...]] = (
     duration_over,
     gpu_hours_used,
 )
+
+AFTER_SEARCH: Final[tuple[Rule, ...]] = (deleted, follow_up_done)
