@@ -14,6 +14,7 @@ from rich.console import Console
 from tuning_operator.api.manifest import load_file
 from tuning_operator.api.problems import ManifestError
 from tuning_operator.cli.directory import DirectoryInUseError
+from tuning_operator.cli.lr_range import RangeTestFailed, suggest_range
 from tuning_operator.cli.replay import NothingToReplayError, replay_directory
 from tuning_operator.cli.run import ExitCode, run_study
 from tuning_operator.report import ReportFailed
@@ -54,6 +55,27 @@ def run(manifest: Path, output: Path | None, parallelism: int | None) -> None:
         click.echo("Interrupted; run the same command again to go on.", err=True)
         code = ExitCode.INTERRUPTED
     sys.exit(code)
+
+
+@main.command("lr-range")
+@click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Default: lr-range/NAME.")
+def lr_range(manifest: Path, output: Path | None) -> None:
+    """Find the learning rates that the study MANIFEST should search, in one short training on this machine.
+
+    Prints them as lines for the manifest and draws the loss by learning rate into lr_range.html.
+    """
+    try:
+        study = load_file(manifest)
+        suggest_range(study, output or Path("lr-range") / study.metadata.name, console=Console())
+    except RangeTestFailed as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.FAILED)
+    except _REFUSALS as error:
+        _refuse(error)
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 @main.command()

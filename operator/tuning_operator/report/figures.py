@@ -48,6 +48,25 @@ def _laid_out(figure: go.Figure, *, height: int, **layout: Any) -> go.Figure:
     return figure
 
 
+def rates(rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], *, low: float, high: float) -> go.Figure:
+    """Loss of each step of a range test by its learning rate, smoothed too; the range from `low` to `high` is shaded."""
+    figure = go.Figure(
+        [
+            go.Scatter(x=rates, y=losses, mode="markers", name="Batch", marker={"color": _GREY, "size": 4}),
+            go.Scatter(x=rates, y=smoothed, mode="lines", name="Smoothed", line={"color": _BLUE, "width": 3}),
+        ]
+    )
+    if low < high:
+        figure.add_vrect(x0=low, x1=high, fillcolor=_BLUE, opacity=0.15, line_width=0)
+    return _laid_out(
+        figure,
+        height=380,
+        xaxis={"type": "log", "title": "learning_rate", "exponentformat": "power"},
+        # What the loss explodes to would leave the rest of it a flat line.
+        yaxis={"title": "training loss", "range": [min(0.0, *smoothed), 1.5 * max(smoothed[: len(smoothed) // 2])]},
+    )
+
+
 def history(
     figure: go.Figure, *, metric: str, baseline: BaselineStatus | None, runs: Sequence[tuple[int, float | None]]
 ) -> go.Figure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
 from typing import Any, Final
@@ -21,19 +22,26 @@ _ASSETS: Final = files("tuning_operator.report") / "assets"
 
 
 def render(record: StudyRecord) -> str:
-    """The report as HTML text.
+    """The report of a study as HTML text."""
+    return document(
+        title=f"{record.manifest.metadata.name}: tuning report",
+        opening=(story.opening(record), tables.comparison(record)),
+        sections=plots.sections(record),
+        closing=(tables.trials(record), tables.method(record)),
+    )
+
+
+def document(*, title: str, opening: Sequence[Html], sections: Sequence[Section], closing: Sequence[Html] = ()) -> str:
+    """A page with plots as HTML text.
 
     Its content security policy lets the browser run the two scripts inlined here, by their hashes, and load nothing:
     what a user wrote into the study cannot run even if escaping failed.
     """
-    sections = plots.sections(record)
     drawn = [(_plot_id(section, i), plot) for section in sections for i, plot in enumerate(section.plots)]
-    body = join(
-        [story.opening(record), tables.comparison(record), *map(_section, sections), tables.trials(record), tables.method(record)]
-    )
+    body = join([*opening, *map(_section, sections), *closing])
     library, script = get_plotlyjs(), _asset("report.js")
     return Template(_asset("page.html")).substitute(
-        title=join([f"{record.manifest.metadata.name}: tuning report"]).text,
+        title=join([title]).text,
         policy=_policy(library, script),
         style=_asset("report.css"),
         body=body.text,
