@@ -41,6 +41,18 @@ def prunings(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
+def stoppings(draw: st.DrawFn, *, gpus: bool) -> dict[str, Any]:
+    """The section of a manifest that says when to stop early, with no rule, with one and with both."""
+    stopping: dict[str, Any] = {}
+    if draw(st.booleans()):
+        stopping["plateau"] = {"patience": draw(st.integers(1, 4)), "minDelta": draw(st.sampled_from([0, 0.1]))}
+    if draw(st.booleans()):
+        unit = draw(st.sampled_from(["Gpu", "Trial"] if gpus else ["Trial"]))
+        stopping["marginalGain"] = {f"minImprovementPer{unit}Hour": draw(st.sampled_from([0.1, 1e3])), "minTrials": 1}
+    return stopping
+
+
+@st.composite
 def specs(draw: st.DrawFn) -> StudySpec:
     budget: dict[str, Any] = {"maxTrials": draw(st.integers(1, 8)), "parallelism": draw(st.integers(1, 5))}
     if draw(st.booleans()):
@@ -63,6 +75,7 @@ def specs(draw: st.DrawFn) -> StudySpec:
         baseline={"repeats": draw(st.integers(0, 3))},
         confirmation={"repeats": draw(st.sampled_from([0, 0, 1, 3]))},
         **draw(prunings()),
+        stopping=draw(stoppings(gpus="gpus" in trial)),
         retry={"failures": draw(st.integers(0, 2))},
         ttlSecondsAfterFinished=draw(st.sampled_from([None, 0, 60])),
     )

@@ -248,7 +248,9 @@ class SimulatedWorld:
     def check_history(self) -> None:
         """The count that is kept says what counting anew says."""
         assert self.facts.history is not None
-        assert figures(self.facts.history) == pytest.approx(figures(Tally.of(self.facts.trials)))
+        anew = Tally.of(self.facts.trials)
+        assert figures(self.facts.history) == pytest.approx(figures(anew))
+        assert self.facts.history.curve == anew.curve
 
     def _check_allowed(self, action: Action) -> None:
         match action:

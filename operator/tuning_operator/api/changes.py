@@ -21,7 +21,8 @@ def frozen_changes(old: StudySpec, new: StudySpec) -> tuple[str, ...]:
 
     Frozen are objectives, parameters, search, pruning, validation, baseline and confirmation, and of the Pod template the
     images, commands, arguments and environments of all containers. Containers are compared by name. Values of environments are
-    never quoted, since people keep tokens there. Budget, retry, suspend, limits, GPUs, resources and scheduling stay mutable.
+    never quoted, since people keep tokens there. Budget, stopping, retry, suspend, limits, GPUs, resources and scheduling stay
+    mutable.
     """
     return tuple(_sentence(*difference) for difference in _differences(_frozen(old), _frozen(new), "spec"))
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Space = Sequence[Parameter]
 
+_FEWEST_WITH_A_SPREAD: Final = 2
+
 
 def names_are_unique(space: Space) -> Iterator[Problem]:
     """One parameter per name. The API server refuses duplicates by the key of the list."""
@@ -99,6 +101,27 @@ def gpu_hours_need_gpus(spec: StudySpec) -> Iterator[Problem]:
         )
 
 
+def gains_per_gpu_hour_need_gpus(spec: StudySpec) -> Iterator[Problem]:
+    """Without GPUs no GPU-hour ever passes, and the rule would never be looked at."""
+    rule = spec.stopping.marginal_gain
+    if rule is not None and rule.by_gpu and spec.trial.gpus == 0:
+        yield Problem(
+            "stopping.marginalGain.minImprovementPerGpuHour",
+            f"{rule.threshold:g} needs trial.gpus, which is 0; set trial.gpus, or use minImprovementPerTrialHour",
+        )
+
+
+def a_plateau_has_a_height(spec: StudySpec) -> Iterator[Problem]:
+    """How large an improvement must be is known from the spread of the baseline's runs, or nowhere."""
+    rule = spec.stopping.plateau
+    if rule is not None and rule.min_delta is None and spec.baseline.repeats < _FEWEST_WITH_A_SPREAD:
+        yield Problem(
+            "stopping.plateau.minDelta",
+            f"is missing, and baseline.repeats {spec.baseline.repeats} gives no standard deviation to use; "
+            "set it, or raise repeats to 2 or more",
+        )
+
+
 def grid_has_points(spec: StudySpec) -> Iterator[Problem]:
     """A grid visits finitely many values of each parameter."""
     needy = [parameter for parameter in spec.parameters if grid.needs_points(parameter)]
@@ -147,6 +170,24 @@ SPEC_RULES: Final[tuple[Rule[StudySpec], ...]] = (
             rule="!has(self.budget.maxGpuHours) || self.trial.gpus > 0",
             message="maxGpuHours needs trial.gpus, which is 0; set trial.gpus, or use maxDuration",
             field="budget.maxGpuHours",
+        ),
+    ),
+    Rule(
+        check=gains_per_gpu_hour_need_gpus,
+        cel=Cel(
+            rule="!has(self.stopping.marginalGain)"
+            " || !has(self.stopping.marginalGain.minImprovementPerGpuHour) || self.trial.gpus > 0",
+            message="minImprovementPerGpuHour needs trial.gpus, which is 0; set trial.gpus, or use minImprovementPerTrialHour",
+            field="stopping.marginalGain.minImprovementPerGpuHour",
+        ),
+    ),
+    Rule(
+        check=a_plateau_has_a_height,
+        cel=Cel(
+            rule="!has(self.stopping.plateau) || has(self.stopping.plateau.minDelta) || self.baseline.repeats >= 2",
+            message="minDelta is missing, and fewer than two baseline runs give no standard deviation to use; "
+            "set it, or raise repeats to 2 or more",
+            field="stopping.plateau",
         ),
     ),
     Rule(

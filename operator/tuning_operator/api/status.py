@@ -120,6 +120,23 @@ class Usage(ApiModel):
     )
 
 
+class StoppingStatus(ApiModel):
+    """How near the rules of spec.stopping are to the end of the search."""
+
+    trials_since_improvement: int = Field(
+        ge=0, description="Newest ended trials that together have not improved the best, by more than plateau's minDelta."
+    )
+    gain_per_gpu_hour: float | None = Field(
+        default=None,
+        description="What a GPU-hour brings, the larger of the window's slope and what is likely of the next trials.",
+    )
+    gain_per_trial_hour: float | None = Field(default=None, description="The same for an hour of a trial.")
+    threshold: float | None = Field(default=None, description="The search ends when the gain falls below.")
+    window_gpu_hours: float | None = Field(default=None, ge=0, description="The cost that the window's slope is taken over.")
+    window_hours: float | None = Field(default=None, ge=0, description="The same in trial-hours.")
+    message: str = Field(default="", max_length=1024, description="All of it in a sentence.")
+
+
 class StudyDiagnosis(ApiModel):
     """Something that was wrong with trainings."""
 
@@ -156,4 +173,5 @@ class StudyStatus(ApiModel):
     usage: Usage = Field(default=Usage(), description="What the study cost.")
     search: SearchStatus | None = Field(default=None, description="The sampler in use and why.")
     pruning: PruningStatus | None = Field(default=None, description="The pruner in use and why; absent without one.")
+    stopping: StoppingStatus | None = Field(default=None, description="How near spec.stopping is; absent without its rules.")
     estimated_completion: datetime | None = Field(default=None, description="When the search will end at today's pace.")

@@ -12,6 +12,7 @@ from tuning_operator.api.parameters import Parameter
 from tuning_operator.api.pruning import PrunerName, Pruning, Validation
 from tuning_operator.api.rules import SPACE_RULES, SPEC_RULES
 from tuning_operator.api.status import StudyStatus
+from tuning_operator.api.stopping import Stopping
 from tuning_operator.api.trial import TrialTemplate, trainer_container
 from tuning_operator.api.validation import Cel, cel_schema, hold, rule
 from tuning_operator.api.workflow import Confirmation
@@ -28,6 +29,7 @@ __all__ = [
     "Retry",
     "SamplerName",
     "Search",
+    "Stopping",
     "StudySpec",
     "TrialTemplate",
     "TuningStudy",
@@ -144,6 +146,9 @@ class StudySpec(ApiModel):
         default=Confirmation(), description="Fresh runs of the winner, from which the gain's interval comes."
     )
     budget: Budget = Field(description="Bounds of the search.")
+    stopping: Stopping = Field(
+        default=Stopping(), description="When the search ends before its budget because more of it is not worth its cost."
+    )
     retry: Retry = Field(default=Retry(), description="What happens to a trial that fails by itself.")
     trial: TrialTemplate = Field(description="The container that trains.")
     suspend: bool = Field(

@@ -83,6 +83,8 @@ def panel(title: str, facts: StudyFacts, status: StudyStatus) -> RenderableType:
     if status.best:
         best = f"{spec.objective.metric} {number(status.best.value)} in trial {status.best.trial}"
         row("best", f"{best}  ({parameters(status.best.parameters)})")
+    if status.stopping:
+        row("stopping", status.stopping.message)
     if status.estimated_completion:
         left = (status.estimated_completion - datetime.now(UTC)).total_seconds()
         row("left", f"about {duration(left)}" if left > 0 else "any moment")

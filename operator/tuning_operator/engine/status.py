@@ -19,6 +19,7 @@ from tuning_operator.api.status import (
     PruningStatus,
     SearchStatus,
     StatusCondition,
+    StoppingStatus,
     StudyDiagnosis,
     StudyStatus,
     TrialCounts,
@@ -28,6 +29,7 @@ from tuning_operator.engine import confirmation, summary
 from tuning_operator.engine import facts as f
 from tuning_operator.engine.facts import Role, SamplerChoice, StudyCause, StudyFacts, Trial, TrialState
 from tuning_operator.engine.generalization import large_batch_gap
+from tuning_operator.engine.policies import stopping
 from tuning_operator.engine.policies.pruning import auto
 from tuning_operator.engine.tally import disruptions, tally
 
@@ -62,6 +64,7 @@ def project(
         usage=_usage(facts, now),
         search=SearchStatus(sampler=choice.sampler, reason=choice.reason) if choice else None,
         pruning=_pruning(facts),
+        stopping=_stopping(facts),
         estimated_completion=_estimated_completion(facts, now),
     )
 
@@ -300,6 +303,23 @@ def _pruning(facts: StudyFacts) -> PruningStatus | None:
         return None
     choice = auto.choose(facts.spec)
     return PruningStatus(pruner=choice.pruning.pruner, reason=choice.reason)
+
+
+def _stopping(facts: StudyFacts) -> StoppingStatus | None:
+    if not (message := stopping.outlook(facts)):
+        return None
+    rule, found = facts.spec.stopping.marginal_gain, stopping.marginal_gain(facts)
+    per_hour, window = (_figure(found.per_hour), _figure(found.window)) if found else (None, None)
+    by_gpu = rule is not None and rule.by_gpu
+    return StoppingStatus(
+        trials_since_improvement=stopping.stagnation(facts),
+        gain_per_gpu_hour=per_hour if by_gpu else None,
+        gain_per_trial_hour=None if by_gpu else per_hour,
+        threshold=rule.threshold if rule else None,
+        window_gpu_hours=window if by_gpu else None,
+        window_hours=None if by_gpu else window,
+        message=message,
+    )
 
 
 def _usage(facts: StudyFacts, now: float) -> Usage:

@@ -12,6 +12,7 @@ from heapq import nsmallest
 from typing import Final
 
 from tuning_operator.api.diagnoses import Diagnosis
+from tuning_operator.engine.curve import Curve, End
 from tuning_operator.engine.facts import NOT_COUNTED, STUDY_ENDED, Attempt, Ended, Outcome, Role, StudyFacts, Trial, TrialState
 
 HOUR: Final = 3600.0
@@ -61,6 +62,7 @@ class Tally:
     last_fault: Trial | None = None  # the one with the largest number
     last_end: Trial | None = None  # of the search trials that ended by themselves, whatever became of them
     diagnoses: Mapping[str, Diagnosed] = field(default_factory=dict)  # of trials of any role, by name
+    curve: Curve = field(default_factory=Curve)  # of the search trials that ended by themselves
 
     @classmethod
     def of(cls, trials: Iterable[Trial]) -> Tally:
@@ -93,6 +95,7 @@ class Tally:
                 for trial in told
                 for diagnosis in trial.diagnoses
             ),
+            curve=Curve.of(map(_end, by_themselves)),
         )
 
     def __add__(self, other: Tally) -> Tally:
@@ -114,6 +117,7 @@ class Tally:
             last_fault=max(filter(None, (self.last_fault, other.last_fault)), key=_number, default=None),
             last_end=max(filter(None, (self.last_end, other.last_end)), key=_number, default=None),
             diagnoses=_merged((*self.diagnoses.items(), *other.diagnoses.items())),
+            curve=self.curve + other.curve,
         )
 
     @property
@@ -162,6 +166,13 @@ def wasted_hours(attempt: Attempt) -> float:
 def _hours(trial: Trial) -> float:
     """Of a finished trial's attempts."""
     return sum(attempt_hours(attempt, attempt.ended.at) for attempt in trial.attempts if attempt.ended is not None)
+
+
+def _end(trial: Trial) -> End:
+    """Of a finished trial, as the course of the search has it."""
+    assert trial.finished_at is not None, "it is finished"
+    value = trial.value if trial.state is TrialState.COMPLETE else None
+    return End(at=trial.finished_at, number=trial.number, hours=_hours(trial), value=value)
 
 
 def known_end(attempt: Attempt) -> Ended | None:

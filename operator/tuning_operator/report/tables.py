@@ -148,6 +148,7 @@ def method(record: StudyRecord) -> Html:
         ("Baseline", _baseline(record)),
         ("Confirmation", _confirmation(record)),
         ("Budget", _budget(record)),
+        ("Stopping", record.status.stopping.message if record.status.stopping else ""),
         ("Usage", _usage(record)),
     ]
     entries += [("Container", _images(record))]

@@ -55,6 +55,12 @@ def _families(studies: list[StudyFigures]) -> Iterator[Metric]:
     yield _each("tuning_study_baseline_objective", "What the defaults reach, mean over the repeats.", live, _baseline)
     yield _each("tuning_study_trials_left", "Search trials of the budget that have not ended.", live, _left)
     yield _each(
+        "tuning_study_gain_per_hour",
+        "Improvement of the objective by a GPU-hour, or by a trial-hour, as spec.stopping.marginalGain asks; absent without it.",
+        live,
+        _gain,
+    )
+    yield _each(
         "tuning_study_estimated_completion_timestamp_seconds",
         "When the search will end at today's pace, seconds since the epoch.",
         live,
@@ -109,6 +115,13 @@ def _best(_study: StudyFigures, status: StudyStatus) -> float | None:
 
 def _baseline(_study: StudyFigures, status: StudyStatus) -> float | None:
     return status.baseline.value if status.baseline else None
+
+
+def _gain(_study: StudyFigures, status: StudyStatus) -> float | None:
+    said = status.stopping
+    if said is None:
+        return None
+    return said.gain_per_trial_hour if said.gain_per_gpu_hour is None else said.gain_per_gpu_hour
 
 
 def _left(study: StudyFigures, status: StudyStatus) -> float | None:

@@ -54,6 +54,8 @@ OWN_WORDS: Final = {
     "a maxResource in words": "spec.pruning.maxResource in body must be of type integer",
     "halving by one": "spec.pruning.reductionFactor in body should be greater than or equal to 2",
     "cross-validation with one fold": "spec.validation.folds in body should be greater than or equal to 2",
+    "a gain of nothing to ask for": "spec.stopping.marginalGain.minImprovementPerTrialHour in body should be greater than 0",
+    "no patience at all": "spec.stopping.plateau.patience in body should be greater than or equal to 1",
     "a template without containers": "spec.trial.template.spec.containers in body should have at least 1 items",
     "a template without spec": "spec.trial.template.spec: Required value",
     "a number that JSON lacks in the template": "json parse error: invalid character 'N'",
@@ -67,6 +69,10 @@ OWN_WORDS: Final = {
     "a baseline without a default": 'spec.parameters: Invalid value: "object": a parameter has no default, with which the '
     "baseline runs; set default, or set baseline: {repeats: 0}",
     "GPU-hours without GPUs": "maxGpuHours needs trial.gpus, which is 0; set trial.gpus, or use maxDuration",
+    "a gain per GPU-hour without GPUs": "minImprovementPerGpuHour needs trial.gpus, which is 0; set trial.gpus, or use "
+    "minImprovementPerTrialHour",
+    "a plateau without a height": "minDelta is missing, and fewer than two baseline runs give no standard deviation to use; "
+    "set it, or raise repeats to 2 or more",
     "a grid over a range without steps": "gridPoints is missing; set it, or give each float a step and each int a linear scale",
     "two containers, none of them the trainer": "there are several containers; name the one that trains trainer",
     "a variable of the contract": "a container sets a variable TUNING_*, which are the operator's; use another name",

@@ -138,6 +138,7 @@ def test_every_frozen_change_is_told() -> None:
         pytest.param({}, id="nothing"),
         pytest.param({"spec.search": {"sampler": "auto"}}, id="a default written out"),
         pytest.param({"spec.budget": {"maxTrials": 90, "parallelism": 4, "maxDuration": "2h"}}, id="the budget"),
+        pytest.param({"spec.stopping": {"plateau": {"patience": 40}}}, id="when to stop early"),
         pytest.param({"spec.suspend": True}, id="suspension"),
         pytest.param({"spec.retry.failures": 3}, id="retries"),
         pytest.param({"spec.ttlSecondsAfterFinished": 60}, id="the time to live"),

@@ -488,6 +488,66 @@ WRONG = [
         "1 is below 2",
         "make it at least 2",
     ),
+    # Stopping early
+    Wrong(
+        "a gain per GPU-hour without GPUs",
+        {"spec.stopping": {"marginalGain": {"minImprovementPerGpuHour": 0.5}}},
+        "spec.stopping.marginalGain.minImprovementPerGpuHour",
+        "0.5 needs trial.gpus, which is 0",
+        "set trial.gpus, or use minImprovementPerTrialHour",
+    ),
+    Wrong(
+        "a gain per GPU-hour and per trial-hour",
+        {
+            "spec.stopping": {"marginalGain": {"minImprovementPerGpuHour": 1, "minImprovementPerTrialHour": 1}},
+            "spec.trial.gpus": 1,
+        },
+        "spec.stopping.marginalGain",
+        "how much an hour must bring is not clear",
+        "give exactly one of minImprovementPerGpuHour, minImprovementPerTrialHour",
+    ),
+    Wrong(
+        "a marginal gain of nothing in particular",
+        {"spec.stopping": {"marginalGain": {"windowHours": 4}}},
+        "spec.stopping.marginalGain",
+        "how much an hour must bring is not clear",
+        "give exactly one of minImprovementPerGpuHour, minImprovementPerTrialHour",
+    ),
+    Wrong(
+        "a window of GPU-hours for a gain per trial-hour",
+        {"spec.stopping": {"marginalGain": {"minImprovementPerTrialHour": 1, "windowGpuHours": 4}}},
+        "spec.stopping.marginalGain",
+        "windowGpuHours 4 does not go with minImprovementPerTrialHour",
+        "use windowHours",
+    ),
+    Wrong(
+        "a window of trial-hours for a gain per GPU-hour",
+        {"spec.stopping": {"marginalGain": {"minImprovementPerGpuHour": 1, "windowHours": 4}}, "spec.trial.gpus": 1},
+        "spec.stopping.marginalGain",
+        "windowHours 4 does not go with minImprovementPerGpuHour",
+        "use windowGpuHours",
+    ),
+    Wrong(
+        "a gain of nothing to ask for",
+        {"spec.stopping": {"marginalGain": {"minImprovementPerTrialHour": 0}}},
+        "spec.stopping.marginalGain.minImprovementPerTrialHour",
+        "0 is not above 0",
+        "make it larger",
+    ),
+    Wrong(
+        "a plateau without a height",
+        {"spec.stopping": {"plateau": {}}, "spec.baseline": {"repeats": 1}},
+        "spec.stopping.plateau.minDelta",
+        "is missing, and baseline.repeats 1 gives no standard deviation to use",
+        "set it, or raise repeats to 2 or more",
+    ),
+    Wrong(
+        "no patience at all",
+        {"spec.stopping": {"plateau": {"patience": 0}}},
+        "spec.stopping.plateau.patience",
+        "0 is below 1",
+        "make it at least 1",
+    ),
     # What follows the search
     Wrong(
         "fewer than no fresh runs",

@@ -11,6 +11,7 @@ from tests.support.disturbances import ENDS, VALUES, clear, disturb, specs
 from tests.support.simulated_world import SimulatedWorld
 from tests.support.studies import study_spec
 
+from tuning_operator.api.stopping import Stopping
 from tuning_operator.api.study import StudySpec
 from tuning_operator.engine.deadlines import next_deadline
 from tuning_operator.engine.decide import decide
@@ -83,9 +84,8 @@ def test_nothing_is_decided_before_the_next_deadline_and_something_at_it(spec: S
 def test_exactly_max_trials_for_every_sequence_of_outcomes(spec: StudySpec, ends: list[tuple[Outcome, float | None]]) -> None:
     budget = spec.budget.model_copy(update={"max_failed_trials": None, "max_duration": None, "max_gpu_hours": None})
     objective = spec.objective.model_copy(update={"target": None})
-    spec = spec.model_copy(
-        update={"budget": budget, "objectives": (objective,), "baseline": spec.baseline.model_copy(update={"repeats": 0})}
-    )
+    baseline = spec.baseline.model_copy(update={"repeats": 0})
+    spec = spec.model_copy(update={"budget": budget, "objectives": (objective,), "baseline": baseline, "stopping": Stopping()})
     world = SimulatedWorld(spec=spec)
     sequence = iter(ends * 100)
     world.run_to_end(lambda _trial: next(sequence, (Outcome.SUCCEEDED, 0.5)))

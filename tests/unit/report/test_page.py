@@ -15,7 +15,7 @@ from tests.support.studies import LEARNING_RATE, study_spec
 from tests.unit.report import samples
 from tests.unit.report.pages import Page, read
 
-from tuning_operator.api.status import PruningStatus, StudyDiagnosis, Usage
+from tuning_operator.api.status import PruningStatus, StoppingStatus, StudyDiagnosis, Usage
 from tuning_operator.report.page import render
 from tuning_operator.report.record import StudyRecord
 
@@ -138,6 +138,11 @@ class TestRealisticStudy:
         assert "asha: 60 trials" in page.one("section", id="method").text
         assert "about 25 GPU-hours saved by pruning" in page.one("section", id="method").text
         assert any("of it wasted; pruning saved about " in text for text in page.texts("small"))
+
+    def test_how_near_the_study_is_to_an_early_end_is_said(self, study: StudyRecord) -> None:
+        stopping = StoppingStatus(trials_since_improvement=7, message="plateau: 7 trials without an improvement")
+        page = read(render(replace(study, status=study.status.model_copy(update={"stopping": stopping}))))
+        assert "plateau: 7 trials without an improvement" in page.one("section", id="method").text
 
     def test_every_plot_speaks_to_those_who_cannot_see_it(self, page: Page) -> None:
         described = {e.attributes["id"]: e.attributes["aria-label"] for e in page.all("div", role="img")}

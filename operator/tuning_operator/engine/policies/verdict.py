@@ -10,6 +10,7 @@ from tuning_operator.api.base import seconds
 from tuning_operator.engine import confirmation, summary
 from tuning_operator.engine.actions import DecideEnd, EndSearch
 from tuning_operator.engine.facts import StudyFacts, Trial, TrialState, Verdict
+from tuning_operator.engine.policies import stopping
 from tuning_operator.engine.tally import tally
 
 Rule = Callable[[StudyFacts, float], Verdict | None]
@@ -124,6 +125,18 @@ def gpu_hours_end_at(facts: StudyFacts, now: float) -> float | None:
     return now + (limit - summary.gpu_hours(facts, now)) * summary.HOUR / held
 
 
+def on_a_plateau(facts: StudyFacts, now: float) -> Verdict | None:
+    """The last trials have not improved the best."""
+    why = stopping.plateau_reached(facts)
+    return None if why is None else _search_ended(facts, "PlateauReached", why, now)
+
+
+def not_worth_its_cost(facts: StudyFacts, now: float) -> Verdict | None:
+    """An hour of the search no longer brings enough."""
+    why = stopping.gain_too_small(facts)
+    return None if why is None else _search_ended(facts, "MarginalGainTooSmall", why, now)
+
+
 def follow_up_done(facts: StudyFacts, now: float) -> Verdict | None:
     """What follows the search is done: the search's verdict stands, and says what came out."""
     end = facts.search_end
@@ -155,6 +168,8 @@ RULES: Final[tuple[Rule, ...]] = (
     all_trials_told,
     duration_over,
     gpu_hours_used,
+    on_a_plateau,
+    not_worth_its_cost,
 )
 
 AFTER_SEARCH: Final[tuple[Rule, ...]] = (deleted, follow_up_done)
