@@ -28,11 +28,12 @@ generate: ## Write the CRD and the references anew
 	@$(PYTHON_BIN)/python -m tuning_operator.telemetry.reference > docs/reference/metrics.md
 	@$(PYTHON_BIN)/python -m tuning_trainer.reference > docs/reference/trainer.md
 
-bench: ## Measure the store, the samplers and the operator, and print the tables; QUICK=--quick for the short way
+bench: ## Measure the store, the samplers, the operator and the trainer, and print the tables; QUICK=--quick for the short way
 	@scripts/bootstrap test
 	@$(PYTHON_BIN)/python bench/store.py
 	@OMP_NUM_THREADS=1 $(PYTHON_BIN)/python bench/search_cost.py $(QUICK)
 	@$(PYTHON_BIN)/python -m bench.orchestration $(QUICK)
+	@OMP_NUM_THREADS=1 $(PYTHON_BIN)/python -m bench.training $(QUICK)
 
 cluster-up: ## Start a Kubernetes cluster on this machine that runs real Pods (needs root)
 	@scripts/bootstrap cluster

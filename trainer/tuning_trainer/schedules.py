@@ -81,7 +81,7 @@ class Schedule:
             return
         if isinstance(self._decay, lr_scheduler.ReduceLROnPlateau):
             self._decay.step(value_to_minimise)
-        elif not isinstance(self._decay, _PER_STEP):
+        elif not isinstance(self._decay, (*_PER_STEP, lr_scheduler.ConstantLR)):
             self._decay.step()
 
     def state_dict(self) -> dict[str, Any]:

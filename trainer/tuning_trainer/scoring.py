@@ -149,30 +149,30 @@ class RegressionScores:
 
     def __init__(self, target_scale: tuple[float, float]) -> None:
         _mean, self._deviation = target_scale
-        self._rows = 0
-        self._sums: Tensor | int = 0  # of squared errors, absolute errors, targets, squared targets; standardised units
+        self._outputs: list[Tensor] = []
+        self._targets: list[Tensor] = []
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
         """See `Scores`."""
-        targets = targets.double()
-        errors = outputs.squeeze(1).double() - targets
-        self._rows += len(targets)
-        self._sums = self._sums + torch.stack([errors.square().sum(), errors.abs().sum(), targets.sum(), targets.square().sum()])
+        self._outputs.append(outputs.float().squeeze(1))
+        self._targets.append(targets)
 
     def metrics(self, prefix: str) -> dict[str, float]:
         """See `Scores`."""
-        assert isinstance(self._sums, Tensor), "add() was called"
-        squared_errors, absolute_errors, targets, squared_targets = self._sums.tolist()
-        variation = squared_targets - targets**2 / self._rows
-        loss = squared_errors / self._rows
+        outputs, targets = (torch.cat(parts).cpu().double().numpy() for parts in (self._outputs, self._targets))
+        errors = outputs - targets
+        squared_error = errors @ errors
+        deviations = targets - targets.mean()
+        variation = deviations @ deviations
+        loss = squared_error / len(errors)
         values = (
             self._deviation * loss**0.5,
-            self._deviation * absolute_errors / self._rows,
+            self._deviation * np.abs(errors).mean(),
             # As scikit-learn has it for targets that are all the same.
-            1 - squared_errors / variation if variation > 0 else float(squared_errors == 0),
+            1 - squared_error / variation if variation > 0 else squared_error == 0,
             loss,
         )
-        return {f"{prefix}_{name}": value for name, value in zip(_OF_TASK["regression"], values, strict=True)}
+        return {f"{prefix}_{name}": float(value) for name, value in zip(_OF_TASK["regression"], values, strict=True)}
 
 
 def scores(problem: Problem, target_scale: tuple[float, float]) -> Scores:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 from torch import nn
@@ -25,6 +25,7 @@ NUMBERS = Problem("regression", (1,), 1)
 answered = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60)
 
 
+@settings(deadline=None)
 @given(answered)
 def test_metrics_of_classes_are_scikit_learns(pairs: list[tuple[int, int]]) -> None:
     actual, named = (np.array(column) for column in zip(*pairs, strict=True))
@@ -44,6 +45,7 @@ def test_metrics_of_classes_are_scikit_learns(pairs: list[tuple[int, int]]) -> N
     }
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-5, 5, width=32), st.floats(-5, 5, width=32)), min_size=2, max_size=60))
 def test_metrics_of_numbers_are_scikit_learns_in_their_own_units(pairs: list[tuple[float, float]]) -> None:
     targets, outputs = (np.array(column, dtype=np.float32) for column in zip(*pairs, strict=True))

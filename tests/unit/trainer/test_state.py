@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuning_trainer.state import DataOrder, History, MeanLoss, Randomness, Stopwatch
@@ -58,6 +58,7 @@ def test_the_steps_of_an_epoch(sizes: tuple[int, int, int], steps: list[int]) ->
     assert walk(path) == []
 
 
+@settings(deadline=None)
 @given(rows=st.integers(1, 200), batch_size=st.integers(1, 50), accumulation=st.integers(1, 5))
 def test_an_epoch_visits_rows_once_and_all_of_them_but_a_lonely_one(rows: int, batch_size: int, accumulation: int) -> None:
     path = order(rows, batch_size=batch_size, accumulation=accumulation)
