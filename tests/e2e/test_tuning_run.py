@@ -130,6 +130,21 @@ def test_counts_are_exact_when_it_is_killed(point: str, count: int, tmp_path: Pa
     exact(output, runs)
 
 
+@pytest.mark.parametrize("point", ["before:end_search", "after:end_search"])
+def test_the_winner_runs_again_exactly_so_often_when_it_is_killed_at_the_end_of_the_search(point: str, tmp_path: Path) -> None:
+    runs, output = tmp_path / "runs", tmp_path / "out"
+    study = manifest(tmp_path, SCRIPT.format(runs=runs), confirmation={"repeats": 2})
+    assert killed(point, 1, "run", study, "--output", output).returncode == -signal.SIGKILL
+    run = tuning("run", study, "--output", output)
+    assert run.returncode == 0, run.stderr
+    trials, status = stored(output), result(output)
+    roles = [trial.user_attrs["tuning:role"] for trial in trials]
+    assert roles == ["baseline"] * REPEATS + ["search"] * TRIALS + ["confirm"] * 2
+    assert [trial.params for trial in trials[-2:]] == [trials[status["best"]["trial"]].params] * 2
+    assert status["improvement"]["basis"] == "Confirmed"
+    assert "Confirmed by 2 fresh runs" in run.stdout
+
+
 def test_counts_are_exact_when_it_is_killed_again_and_again(tmp_path: Path) -> None:
     runs, output = tmp_path / "runs", tmp_path / "out"
     study = manifest(tmp_path, SCRIPT.format(runs=runs))

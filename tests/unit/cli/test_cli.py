@@ -31,6 +31,18 @@ def test_a_gain_is_said_with_how_far_to_trust_it() -> None:
     assert gain_line(status).startswith("Gain over the baseline: 0.25, provisional: it rests on one run, the best of 2")
 
 
+def test_a_confirmed_gain_is_said_with_its_interval() -> None:
+    world = SimulatedWorld(
+        spec=study_spec(baseline={"repeats": 2}, budget={"maxTrials": 1, "parallelism": 1}, confirmation={"repeats": 2})
+    )
+    values = iter([0.5, 0.5, 0.9, 0.75, 0.75])
+    world.run_to_end(lambda _: (Outcome.SUCCEEDED, next(values)))
+    assert gain_line(project(world.facts, world.now)) == (
+        "Confirmed by 2 fresh runs of trial 2: 0.75 \N{PLUS-MINUS SIGN} 0, "
+        "0.25 better than the defaults (95 % interval 0.25 to 0.25)."
+    )
+
+
 @pytest.mark.parametrize(("best", "says"), [(0.25, "is 0.25 behind the defaults' mean"), (0.5, "only equals the defaults' mean")])
 def test_without_a_gain_the_defaults_are_to_be_kept(best: float, says: str) -> None:
     _, status = finished(0.5, best)

@@ -15,7 +15,8 @@ from tests.support.studies import LEARNING_RATE, study_spec
 from tests.unit.report import samples
 from tests.unit.report.pages import Page, read
 
-from tuning_operator.api.status import PruningStatus, StoppingStatus, StudyDiagnosis, Usage
+from tuning_operator.api.status import ConfirmationStatus, Improvement, PruningStatus, StoppingStatus, StudyDiagnosis, Usage
+from tuning_operator.api.workflow import Confirmation
 from tuning_operator.report.page import render
 from tuning_operator.report.record import StudyRecord
 
@@ -50,6 +51,28 @@ def report_of(
     runs = [samples.trial(values, score, spec=spec, role="baseline", number=i) for i, score in enumerate(baseline)]
     trials = samples.uniform_trials(spec, scores, lambda i: {"learning_rate": rate or 1e-5 * 1.5**i, "depth": depth or 1 + i % 8})
     return read(render(samples.record([*runs, *trials], spec=spec)))
+
+
+def test_a_confirmed_gain_is_told_by_its_fresh_runs() -> None:
+    record = samples.realistic()
+    gain = Improvement(
+        absolute=0.02, low=-0.01, high=0.05, significant=False, basis="Confirmed", message="0.02 better, which may be luck"
+    )
+    fresh = ConfirmationStatus(
+        trial=7, value=0.975, stddev=0.002, repeats=3, optimism=0.004, basis="the best of 20 single values"
+    )
+    manifest = record.manifest.model_copy(
+        update={"spec": record.spec.model_copy(update={"confirmation": Confirmation(repeats=3)})}
+    )
+    status = record.status.model_copy(update={"improvement": gain, "confirmation": fresh})
+    page = read(render(replace(record, manifest=manifest, status=status)))
+    header = page.one("header").text
+    assert page.texts("h1") == ["val_accuracy 0.9750: 0.0200 above the defaults, which may be luck"]
+    assert "confirmed, 95 % interval -0.01 to 0.05" in header
+    assert "Trial 7 was trained 3 more times with other seeds and reached 0.9750 \N{PLUS-MINUS SIGN} 0.002: 0.02 better" in header
+    assert "flattered it: it was 0.004 better than that." in header
+    assert "provisional" not in header
+    assert "3 fresh runs of the winner, the best of 20 single values" in page.one("section", id="method").text
 
 
 class TestRealisticStudy:
