@@ -51,11 +51,20 @@ def _classes(flag: str, path: Path) -> dict[str, list[Path]]:
     if not path.is_dir():
         raise ConfigurationError(f"{flag}: '{path}' is no folder; give one that holds a folder of images for each class")
     folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
-    classes = {folder.name: sorted(file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES) for folder in folders}
+    classes = {folder.name: _images(folder) for folder in folders}
     for name, images in classes.items():
         if not images:
             raise ConfigurationError(f"{flag}: folder '{name}' holds no image; add some or remove the folder")
     return classes
+
+
+def _images(folder: Path) -> list[Path]:
+    """The images in a folder and in those below it, but for hidden ones: copies and previews that other programs keep."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in _SUFFIXES and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
 
 
 def _rows(flag: str, classes: dict[str, list[Path]], encoder: ImageEncoder, target: Target) -> ImageRows:

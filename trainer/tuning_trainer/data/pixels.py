@@ -83,3 +83,7 @@ def opened(picture: Picture) -> Image.Image:
         return Image.open(picture)
     except (UnidentifiedImageError, OSError):
         raise ConfigurationError(f"image {picture} cannot be read; replace or remove it") from None
+    except Image.DecompressionBombError:
+        raise ConfigurationError(
+            f"image {picture} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels; make it smaller or remove it"
+        ) from None

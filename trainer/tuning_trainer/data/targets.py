@@ -20,6 +20,8 @@ MOST_NUMBERED_CLASSES: Final = 20
 MOST_CLASSES: Final = 1_000
 """Different values of a target that are taken for classes at all."""
 
+_ANSWERS: Final = (str, bytes, int, float, np.generic, pd.CategoricalDtype.type)
+
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
@@ -38,6 +40,7 @@ class Target:
         Raises:
             ConfigurationError: they are not what the setting says, or all the same.
         """
+        _refuse_no_answers(name, values)
         different = values.drop_duplicates().infer_objects()
         numeric = pd.api.types.is_numeric_dtype(different) and not pd.api.types.is_bool_dtype(different)
         if task == "regression" and not numeric:
@@ -84,6 +87,21 @@ class Target:
             remedy = f"is {close[0]!r} meant?" if close else "remove its rows"
             raise ConfigurationError(f"{setting}: class {stranger!r} does not occur in the rows that are learnt from; {remedy}")
         return cast("Codes", codes)
+
+
+def _refuse_no_answers(name: str, values: pd.Series) -> None:
+    """Refuse what is neither a number nor a class."""
+    types = pd.api.types
+    if types.is_datetime64_any_dtype(values) or types.is_timedelta64_dtype(values):
+        raise ConfigurationError(
+            f"--target: '{name}' holds dates such as {values.iloc[0]}; make them numbers, such as days since the first"
+        )
+    kinds = [values.dtype.type] if values.dtype != object else values.map(type).unique()
+    strange = [kind.__name__ for kind in kinds if not issubclass(kind, _ANSWERS) or issubclass(kind, np.complexfloating)]
+    if strange:
+        raise ConfigurationError(
+            f"--target: '{name}' holds neither numbers nor words but {strange[0]} values; write them as numbers or words"
+        )
 
 
 def class_name(value: object) -> str:

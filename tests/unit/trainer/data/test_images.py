@@ -145,6 +145,23 @@ def test_folders_that_cannot_be_learnt_are_refused(tmp_path: Path, spoil: object
         data.load_final(settings, torch.device("cpu")), first_fold(settings)
 
 
+def test_an_image_too_large_to_be_meant_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = paint(tmp_path, {"cats": 4, "dogs": 4})
+    Image.new("L", (100, 100)).save(folder / "cats" / "vast.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
+    with pytest.raises(
+        ConfigurationError, match=r"^image .*/cats/vast.png has more than 2000 pixels; make it smaller or remove it$"
+    ):
+        first_fold(images(folder))
+
+
+def test_hidden_files_are_no_images(tmp_path: Path) -> None:
+    folder = paint(tmp_path, {"cats": 4, "dogs": 4})
+    (folder / "cats" / "._1.png").write_bytes(b"what macOS keeps beside an image")
+    paint(folder / "cats" / ".ipynb_checkpoints", {"copies": 2})
+    assert len(data.load_search(images(folder)).rows.targets) == 8
+
+
 def test_a_file_is_no_folder_of_images(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a")
     with pytest.raises(ConfigurationError, match="is no folder; give one that holds a folder of images for each class"):

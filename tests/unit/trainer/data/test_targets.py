@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,33 @@ def test_who_says_what_the_task_is_is_believed() -> None:
 def test_too_many_classes_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="--target: 'y' has 1001 different values, too many for classes"):
         Target.recognised("y", pd.Series(map(str, range(1001))), "auto")
+
+
+STRANGE: dict[str, tuple[pd.Series, str]] = {
+    "lists": (pd.Series([[0, 1], [1, 1]]), "holds neither numbers nor words but list values"),
+    "decimals": (pd.Series([Decimal(0), Decimal(1)]), "holds neither numbers nor words but Decimal values"),
+    "complex numbers": (pd.Series([1j, 2j]), "holds neither numbers nor words but complex128 values"),
+    "dates": (pd.Series(pd.date_range("2024-01-01", periods=2)), "holds dates such as 2024-01-01 00:00:00; make them numbers"),
+}
+
+
+@pytest.mark.parametrize(("values", "sentence"), STRANGE.values(), ids=STRANGE)
+def test_what_is_neither_a_number_nor_a_class_is_refused(values: pd.Series, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^--target: 'y' {sentence}"):
+        Target.recognised("y", values, "auto")
+
+
+DECLARED: dict[str, pd.Series] = {
+    "categories": pd.Series(pd.Categorical(["a", "b"])),
+    "nullable whole numbers": pd.Series([0, 1], dtype="Int64"),
+    "nullable truths": pd.Series([True, False], dtype="boolean"),
+    "texts": pd.Series(["a", "b"], dtype="string"),
+}
+
+
+@pytest.mark.parametrize("values", DECLARED.values(), ids=DECLARED)
+def test_classes_of_any_declared_type_are_classes(values: pd.Series) -> None:
+    assert Target.recognised("y", values, "auto").outputs == 2
 
 
 def test_classes_are_in_the_order_of_their_values() -> None:
