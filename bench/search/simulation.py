@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tuning_operator.api.parameters import Parameters, defaults
-from tuning_operator.engine.facts import Role, Trial, TrialState
+from tuning_operator.engine.facts import Attempt, Ended, Outcome, Role, Trial, TrialState
 from tuning_operator.search.problem import Exhausted, Problem, Suggestion
 from tuning_operator.search.searcher import Searcher
 
@@ -21,6 +21,7 @@ class End:
     state: TrialState = TrialState.COMPLETE
     value: float | None = None
     reports: Mapping[int, float] = field(default_factory=dict)
+    outcome: Outcome = Outcome.SUCCEEDED
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,13 @@ class Record:
 
 
 Run = Callable[[int, Parameters], End]
+
+
+def ended(trial: Trial, end: End, *, at: float) -> Trial:
+    """The trial after its only attempt ended so, at that time."""
+    seen = Ended(outcome=end.outcome, at=at, reason=end.outcome.name.capitalize())
+    attempt = Attempt(number=0, generation=1, claimed_at=trial.claimed_at, ended=seen)
+    return replace(trial, state=end.state, value=end.value, reports=end.reports, finished_at=at, attempts=(attempt,))
 
 
 class Simulation:
@@ -94,6 +102,5 @@ class Simulation:
     def _end_next(self) -> None:
         self._clock, number = heapq.heappop(self._running)
         trial = self._trials[number]
-        end = self._run(number, trial.parameters)
-        self._trials[number] = replace(trial, state=end.state, value=end.value, reports=end.reports, finished_at=self._clock)
+        self._trials[number] = ended(trial, self._run(number, trial.parameters), at=self._clock)
         self._events.append(Event("tell", number))

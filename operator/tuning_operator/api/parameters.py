@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Annotated, Final
 
 from pydantic import Field
@@ -111,17 +112,20 @@ class Parameter(ApiModel):
         return all(values.get(condition.parameter) in condition.values for condition in self.when)
 
 
-def at_defaults(parameters: Iterable[Parameter]) -> tuple[dict[str, ParameterValue], tuple[Parameter, ...]]:
-    """The active parameters at their defaults, and those active ones that have none."""
+def at_defaults(
+    parameters: Iterable[Parameter], given: Parameters = MappingProxyType({})
+) -> tuple[dict[str, ParameterValue], tuple[Parameter, ...]]:
+    """The active parameters as given, else at their defaults, and those active ones that have neither."""
     values: dict[str, ParameterValue] = {}
     missing: list[Parameter] = []
     for parameter in parameters:
         if not parameter.active(values):
             continue
-        if parameter.domain.default is None:
+        value = given.get(parameter.name, parameter.domain.default)
+        if value is None:
             missing.append(parameter)
         else:
-            values[parameter.name] = parameter.domain.default
+            values[parameter.name] = value
     return values, tuple(missing)
 
 

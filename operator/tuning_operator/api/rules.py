@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from tuning_operator.api import grid
 from tuning_operator.api.parameters import Parameter, at_defaults
 from tuning_operator.api.problems import Problem, did_you_mean
+from tuning_operator.api.seed_trials import seed_problems
 from tuning_operator.api.validation import Cel, Rule, repeats
 
 if TYPE_CHECKING:
@@ -146,6 +147,27 @@ def grid_fits_the_budget(spec: StudySpec) -> Iterator[Problem]:
         )
 
 
+def seed_trials_are_configurations(spec: StudySpec) -> Iterator[Problem]:
+    """What is wished must be possible."""
+    yield from (problem.under("search.seedTrials") for problem in seed_problems(spec.parameters, spec.search.seed_trials))
+
+
+def seed_trials_fit_the_budget(spec: StudySpec) -> Iterator[Problem]:
+    """They count in maxTrials, and the last of them would be left out without a word."""
+    count, trials = len(spec.search.seed_trials), spec.budget.max_trials
+    if count > trials:
+        yield Problem(
+            "search.seedTrials",
+            f"{count} configurations are more than budget.maxTrials {trials}; raise maxTrials, or remove some",
+        )
+
+
+def grid_has_no_seed_trials(spec: StudySpec) -> Iterator[Problem]:
+    """A grid tries points of its own, all of them."""
+    if spec.search.sampler == "grid" and spec.search.seed_trials:
+        yield Problem("search.seedTrials", "does not go with sampler grid, which has points of its own; remove it, or use auto")
+
+
 def folds_are_there(spec: StudySpec) -> Iterator[Problem]:
     """What prunes by folds alone has nothing to go by without any."""
     if spec.pruning.pruner == "folds" and spec.validation is None:
@@ -208,4 +230,21 @@ SPEC_RULES: Final[tuple[Rule[StudySpec], ...]] = (
         ),
     ),
     Rule(check=grid_fits_the_budget, cel=None),
+    Rule(check=seed_trials_are_configurations, cel=None),
+    Rule(
+        check=seed_trials_fit_the_budget,
+        cel=Cel(
+            rule="size(self.search.seedTrials) <= self.budget.maxTrials",
+            message="seedTrials are more than budget.maxTrials; raise maxTrials, or remove some",
+            field="search",
+        ),
+    ),
+    Rule(
+        check=grid_has_no_seed_trials,
+        cel=Cel(
+            rule="self.search.sampler != 'grid' || size(self.search.seedTrials) == 0",
+            message="seedTrials does not go with sampler grid, which has points of its own; remove it, or use auto",
+            field="search",
+        ),
+    ),
 )

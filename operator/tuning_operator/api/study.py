@@ -11,6 +11,7 @@ from tuning_operator.api.base import ApiModel, Duration
 from tuning_operator.api.parameters import Parameter
 from tuning_operator.api.pruning import PrunerName, Pruning, Validation
 from tuning_operator.api.rules import SPACE_RULES, SPEC_RULES
+from tuning_operator.api.seed_trials import MOST_SEED_TRIALS, SeedTrial
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.stopping import Stopping
 from tuning_operator.api.trial import TrialTemplate, trainer_container
@@ -87,6 +88,12 @@ class Search(ApiModel):
         ge=2,
         le=100,
         description="With sampler grid: how many values of each float without a step, and of each int on a log scale.",
+    )
+    seed_trials: tuple[SeedTrial, ...] = Field(
+        default=(),
+        max_length=MOST_SEED_TRIALS,
+        description="Configurations that are tried first, in this order, such as {learning_rate: 0.01}; parameters that one does "
+        "not name are at their defaults. They count in maxTrials.",
     )
 
 

@@ -9,6 +9,7 @@ from tuning_operator.api.grid import needs_points, size
 from tuning_operator.api.parameters import Parameter
 from tuning_operator.api.study import SamplerName, StudySpec
 from tuning_operator.engine.facts import SamplerChoice
+from tuning_operator.search import discrete
 from tuning_operator.search.blocks import SEQUENCES
 
 MOST_GP_TRIALS: Final = 300
@@ -21,7 +22,7 @@ _STARTUP_TRIALS: Final = 10  # as in samplers.STARTUP_TRIALS, which this process
 def choose(spec: StudySpec) -> SamplerChoice:
     """Resolve the sampler of a study: the manifest's own, or for auto the first rule that fits."""
     sampler, reason = _resolved(spec)
-    return SamplerChoice(sampler=sampler, reason=reason + _warning(sampler, spec))
+    return SamplerChoice(sampler=sampler, reason=reason + _seeded(spec) + _each_once(sampler, spec) + _warning(sampler, spec))
 
 
 def _resolved(spec: StudySpec) -> tuple[SamplerName, str]:
@@ -46,6 +47,17 @@ def _configurations(parameters: Sequence[Parameter]) -> int | None:
 
 def _trials(trials: int, at_once: int) -> str:
     return f"{trials} trials, {at_once} at once"
+
+
+def _seeded(spec: StudySpec) -> str:
+    count = len(spec.search.seed_trials)
+    return f"; {count} of search.seedTrials come first" if count else ""
+
+
+def _each_once(sampler: SamplerName, spec: StudySpec) -> str:
+    if sampler == "grid" or not discrete.finite(spec.parameters):
+        return ""
+    return "; the space is finite: no configuration is tried twice, and the search ends when none is left"
 
 
 def _warning(sampler: SamplerName, spec: StudySpec) -> str:

@@ -54,7 +54,7 @@ class Blocks:
 
     def look(self, problem: Problem, trials: Sequence[Trial]) -> Suggestion | Exhausted | BlockRequest:
         """The answer after these trials of the study, or what to ask a worker for and to `take` from it."""
-        index = self._index(problem, trials)
+        index = self._index(problem, trials) - len(problem.seed_trials)
         block = self._blocks.get(problem.key)
         if block is not None and block.answers(problem, index):
             return block.at(index)

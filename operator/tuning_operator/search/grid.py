@@ -14,41 +14,31 @@ from itertools import islice
 from tuning_operator.api.grid import levels
 from tuning_operator.api.parameters import Parameter, Parameters
 from tuning_operator.engine.seeds import derive_seed
+from tuning_operator.search import discrete
 from tuning_operator.search.problem import Problem
 
 _LARGEST = 100_000  # configurations; ten times the largest budget that the API accepts
 
 
 def block(problem: Problem, first: int, count: int) -> tuple[Parameters, ...]:
-    """So many configurations from a place of the shuffled grid on; fewer where it ends.
+    """So many configurations from a place of the shuffled grid on, seed trials left out; fewer where it ends.
 
     Raises:
         ValueError: the grid has more than 100,000 configurations, or a parameter has no levels without `grid_points`.
     """
-    return _shuffled(problem.parameters, problem.grid_points, problem.seed)[first : first + count]
+    grid = _shuffled(problem.parameters, problem.grid_points, problem.seed)
+    if problem.seed_trials:
+        grid = tuple(parameters for parameters in grid if parameters not in problem.seed_trials)
+    return grid[first : first + count]
 
 
 def configurations(parameters: Sequence[Parameter], grid_points: int | None) -> Iterator[Parameters]:
-    """All configurations in the order of the manifest, the last parameter changing fastest.
-
-    A parameter has no levels where it is inactive, so no configuration comes twice.
+    """All configurations in the order of the manifest, the last parameter changing fastest, each once.
 
     Raises:
         ValueError: a parameter has no levels without `grid_points`.
     """
-    return _extended({}, tuple(parameters), grid_points)
-
-
-def _extended(values: Parameters, remaining: tuple[Parameter, ...], grid_points: int | None) -> Iterator[Parameters]:
-    if not remaining:
-        yield values
-        return
-    first, rest = remaining[0], remaining[1:]
-    if not first.active(values):
-        yield from _extended(values, rest, grid_points)
-        return
-    for level in levels(first, grid_points):
-        yield from _extended({**values, first.name: level}, rest, grid_points)
+    return discrete.combinations(parameters, lambda parameter: levels(parameter, grid_points))
 
 
 @lru_cache(maxsize=32)

@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tuning_operator.api.parameters import Parameters
-from tuning_operator.engine.facts import Role, Trial, TrialState
-from tuning_operator.search.problem import Problem, Suggestion
+from tuning_operator.engine.facts import Outcome, Role, Trial, TrialState
+from tuning_operator.search.problem import Exhausted, Problem, Suggestion
 from tuning_operator.search.recent import Recent
 
 _REMEMBERED = 1024  # studies; forgetting one costs a whole history on its next ask
+
+# A container that fails again and again is taken for a bad configuration. What the cluster or people did is none.
+_OF_ITS_PARAMETERS = frozenset((Outcome.INFEASIBLE, Outcome.FAILED))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +28,7 @@ class Evaluation:
     parameters: Parameters
     value: float | None
     last_report: tuple[int, float] | None  # step and value; finite
+    unfit: bool  # failed because of its parameters: diverged, out of memory, too slow, crashed again and again
     sampler_state: Mapping[str, str]
 
 
@@ -41,8 +45,14 @@ def evaluation(trial: Trial) -> Evaluation:
         parameters=dict(trial.parameters),
         value=trial.value,
         last_report=max(finite.items(), default=None),
+        unfit=trial.state is TrialState.FAIL and _ended_by_its_parameters(trial),
         sampler_state=dict(trial.sampler_state),
     )
+
+
+def _ended_by_its_parameters(trial: Trial) -> bool:
+    ended = trial.attempts[-1].ended if trial.attempts else None
+    return ended is not None and ended.outcome in _OF_ITS_PARAMETERS
 
 
 def require_history(trials: Sequence[Trial], number: int) -> None:
@@ -78,7 +88,7 @@ class NeedHistory:
     """The worker does not hold the view that the feed continues."""
 
 
-Answer = Suggestion | NeedHistory
+Answer = Suggestion | Exhausted | NeedHistory
 
 
 @dataclass(frozen=True, kw_only=True)

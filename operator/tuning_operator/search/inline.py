@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuning_operator.engine.facts import Trial
-from tuning_operator.search import random_search
+from tuning_operator.search import distinct, random_search, seeded
 from tuning_operator.search.blocks import SEQUENCES, BlockRequest, Blocks
 from tuning_operator.search.history import Ledger, NeedHistory, require_history
 from tuning_operator.search.problem import Exhausted, Problem, Suggestion
@@ -27,8 +27,11 @@ class InlineSearcher:
     def ask_now(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion | Exhausted:
         """See `Searcher.ask`."""
         require_history(trials, number)
+        wished = seeded.seed_trial(problem, trials)
+        if wished is not None:
+            return wished
         if problem.sampler == "random":
-            return random_search.suggest(problem, number)
+            return random_search.suggest(problem, number, distinct.tried(problem, trials))
         if problem.sampler in SEQUENCES:
             wanted = self._blocks.look(problem, trials)
             return self._blocks.take(wanted, block(wanted)) if isinstance(wanted, BlockRequest) else wanted
@@ -38,7 +41,8 @@ class InlineSearcher:
             request = self._ledger.request(problem, trials, number, whole=True)
             answer = self._worker.answer(request)
         assert not isinstance(answer, NeedHistory), "a whole history needs none"
-        self._ledger.answered(request, answer)
+        if isinstance(answer, Suggestion):
+            self._ledger.answered(request, answer)
         return answer
 
     async def close(self) -> None:

@@ -20,7 +20,7 @@ from typing import Final, TypeVar
 from tuning_operator.api.parameters import Parameters
 from tuning_operator.engine.facts import Trial
 from tuning_operator.engine.seeds import derive_seed
-from tuning_operator.search import random_search, worker
+from tuning_operator.search import distinct, random_search, seeded, worker
 from tuning_operator.search.blocks import SEQUENCES, BlockRequest, Blocks
 from tuning_operator.search.history import Ledger, NeedHistory, require_history
 from tuning_operator.search.problem import Exhausted, Problem, Suggestion
@@ -45,8 +45,11 @@ class SearchPool:
     async def ask(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion | Exhausted:
         """See `Searcher.ask`."""
         require_history(trials, number)
+        wished = seeded.seed_trial(problem, trials)
+        if wished is not None:
+            return wished
         if problem.sampler == "random":
-            return random_search.suggest(problem, number)
+            return random_search.suggest(problem, number, distinct.tried(problem, trials))
         member = self._members[derive_seed(0, problem.key) % len(self._members)]
         if problem.sampler not in SEQUENCES:
             return await member.ask(problem, trials, number)
@@ -66,7 +69,7 @@ class _Member:
         self._executor = _one_process()
         self._turn = asyncio.Lock()
 
-    async def ask(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion:
+    async def ask(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion | Exhausted:
         """The next configuration of a sampler that reads the history."""
         what = f"trial {number} (sampler {problem.sampler}, {len(trials)} trials before it)"
         return await self._surviving(partial(self._ask, problem, trials, number), what=what)
@@ -90,14 +93,15 @@ class _Member:
             "limit or choose sampler tpe or random"
         )
 
-    async def _ask(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion:
+    async def _ask(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion | Exhausted:
         request = self._ledger.request(problem, trials, number)
         answer = await self._call(worker.answer, request)
         if isinstance(answer, NeedHistory):
             request = self._ledger.request(problem, trials, number, whole=True)
             answer = await self._call(worker.answer, request)
         assert not isinstance(answer, NeedHistory), "a whole history needs none"
-        self._ledger.answered(request, answer)
+        if isinstance(answer, Suggestion):
+            self._ledger.answered(request, answer)
         return answer
 
     async def _call(self, function: Callable[[_Q], _T], question: _Q) -> _T:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tuning_operator.api.parameters import Parameter, Parameters
+from tuning_operator.api.seed_trials import seed_configurations
 from tuning_operator.api.study import Direction, SamplerName, StudySpec
 
 
@@ -21,6 +22,7 @@ class Problem:
     grid_points: int | None
     max_trials: int
     parallelism: int
+    seed_trials: tuple[Parameters, ...] = ()  # whole configurations, which come first
 
     def __post_init__(self) -> None:
         if self.sampler == "auto":
@@ -42,6 +44,7 @@ def problem_of(key: str, spec: StudySpec, sampler: SamplerName) -> Problem:
         grid_points=spec.search.grid_points,
         max_trials=spec.budget.max_trials,
         parallelism=spec.budget.parallelism,
+        seed_trials=seed_configurations(spec.parameters, spec.search.seed_trials),
     )
 
 
@@ -59,4 +62,4 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Exhausted:
-    """Every configuration of the grid has been given."""
+    """Every configuration of the grid, or of a finite space, has been given."""

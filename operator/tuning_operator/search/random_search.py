@@ -1,15 +1,29 @@
-"""Uniform random search. The answer depends on the study's seed and the trial's number alone."""
+"""Uniform random search: a function of the study's seed and the trial's number, in a finite space also of what was tried."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Collection, Iterator
 
+from tuning_operator.api.parameters import Parameters
 from tuning_operator.engine.seeds import derive_seed
-from tuning_operator.search import points
-from tuning_operator.search.problem import Problem, Suggestion
+from tuning_operator.search import distinct, points
+from tuning_operator.search.problem import Exhausted, Problem, Suggestion
 
 
-def suggest(problem: Problem, number: int) -> Suggestion:
-    """A configuration drawn uniformly, on each parameter's scale."""
+def suggest(problem: Problem, number: int, known: Collection[Parameters]) -> Suggestion | Exhausted:
+    """A configuration drawn uniformly, on each parameter's scale.
+
+    Args:
+        problem: the study's.
+        number: of the trial.
+        known: the configurations that may not come again, `distinct.tried`.
+    """
+    parameters = distinct.first_new(problem, number, _draws(problem, number), known)
+    return Exhausted() if parameters is None else Suggestion(parameters)
+
+
+def _draws(problem: Problem, number: int) -> Iterator[Parameters]:
     generator = random.Random(derive_seed(problem.seed, "sampler", number))  # noqa: S311 - not for secrets
-    return Suggestion(points.configuration(problem.parameters, [generator.random() for _ in problem.parameters]))
+    while True:
+        yield points.configuration(problem.parameters, [generator.random() for _ in problem.parameters])

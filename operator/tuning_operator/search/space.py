@@ -7,10 +7,9 @@ continuous to the sampler and rounded here: the Gaussian process lists all value
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
-import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from tuning_operator.api.parameters import CategoricalChoices, FloatRange, IntRange, Parameter, ParameterValue
@@ -62,22 +61,18 @@ def decode(parameter: Parameter, value: ParameterValue) -> ParameterValue:
     return discrete.nth(parameter, min(max(round(float(value)), 0), count - 1))
 
 
-def suggest(trial: optuna.Trial, parameters: Sequence[Parameter]) -> dict[str, ParameterValue]:
-    """Let the study's sampler choose each active parameter, parents before the children that they switch on."""
+def suggest(parameters: Sequence[Parameter], value: Callable[[str, BaseDistribution], Any]) -> dict[str, ParameterValue]:
+    """Let a sampler choose each active parameter, parents before the children that they switch on.
+
+    Args:
+        parameters: the space, in the order of the manifest.
+        value: the sampler's choice for a name with this distribution.
+    """
     values: dict[str, ParameterValue] = {}
     for parameter in parameters:
-        if parameter.active(values):
-            values[parameter.name] = decode(parameter, _suggest(trial, parameter))
+        if not parameter.active(values):
+            continue
+        known = distribution(parameter)
+        only = known.single()
+        values[parameter.name] = discrete.nth(parameter, 0) if only else decode(parameter, value(parameter.name, known))
     return values
-
-
-def _suggest(trial: optuna.Trial, parameter: Parameter) -> ParameterValue:
-    match distribution(parameter):
-        case CategoricalDistribution(choices=choices):
-            return cast("str", trial.suggest_categorical(parameter.name, choices))
-        case IntDistribution(low=low, high=high, log=log):
-            return trial.suggest_int(parameter.name, low, high, log=log)
-        case FloatDistribution(low=low, high=high, log=log):
-            return trial.suggest_float(parameter.name, low, high, log=log)
-        case other:
-            raise AssertionError(f"no suggestion from {other}")

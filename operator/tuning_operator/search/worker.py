@@ -15,7 +15,7 @@ from tuning_operator.api.parameters import Parameters
 from tuning_operator.search import grid
 from tuning_operator.search.blocks import BLOCK, BlockRequest
 from tuning_operator.search.history import Answer, Feed, NeedHistory, Request
-from tuning_operator.search.problem import Problem
+from tuning_operator.search.problem import Problem, Suggestion
 from tuning_operator.search.recent import Recent
 from tuning_operator.search.searcher import SearchFailed
 
@@ -48,9 +48,12 @@ class Worker:
         if view is None:
             return NeedHistory()
         view.feed(request.feed.evaluations)
-        suggestion = view.ask(request.number)
-        self._views[request.problem.key] = (request.feed.version, view)
-        return suggestion
+        answer = view.ask(request.number)
+        if isinstance(answer, Suggestion):
+            self._views[request.problem.key] = (request.feed.version, view)
+        else:
+            self._views.discard(request.problem.key)
+        return answer
 
     def _view(self, problem: Problem, feed: Feed) -> View | None:
         if feed.base is None:

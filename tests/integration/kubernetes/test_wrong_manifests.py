@@ -74,6 +74,8 @@ OWN_WORDS: Final = {
     "a plateau without a height": "minDelta is missing, and fewer than two baseline runs give no standard deviation to use; "
     "set it, or raise repeats to 2 or more",
     "a grid over a range without steps": "gridPoints is missing; set it, or give each float a step and each int a linear scale",
+    "more seed trials than trials": "seedTrials are more than budget.maxTrials; raise maxTrials, or remove some",
+    "seed trials of a grid": "seedTrials does not go with sampler grid, which has points of its own; remove it, or use auto",
     "two containers, none of them the trainer": "there are several containers; name the one that trains trainer",
     "a variable of the contract": "a container sets a variable TUNING_*, which are the operator's; use another name",
     "a variable of the contract before the trial": "a container sets a variable TUNING_*, which are the operator's; use another",
@@ -83,6 +85,12 @@ LEFT_TO_THE_OPERATOR: Final = {
     "a duration of nothing",  # zero in many forms
     "a condition on a later parameter",  # positions in a list
     "a grid larger than the budget",  # a product over the parameters
+    # values of any kind, which CEL does not look into
+    "a seed trial with an unknown parameter",
+    "a seed trial outside the space",
+    "a seed trial with a parameter that is not active",
+    "a seed trial without a value",
+    "a seed trial given twice",
 }
 
 

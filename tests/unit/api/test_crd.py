@@ -88,7 +88,8 @@ def test_every_list_string_and_map_has_a_maximum() -> None:
 
 def test_unknown_fields_are_kept_only_in_the_template_and_in_maps_of_parameters() -> None:
     kept = {path for path, node in NODES.items() if PRESERVED in node and ".trial.template." not in path}
-    assert kept == {".spec.trial.template", ".status.best.parameters", ".status.top[].parameters"}
+    parameters = {".spec.search.seedTrials[]", ".status.best.parameters", ".status.top[].parameters"}
+    assert kept == {".spec.trial.template"} | parameters
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_a_list_map_has_keys_that_are_required(path: str, keys: list[str]) -> No
 
 
 def test_defaults_are_in_the_schema_and_hold_no_nulls() -> None:
-    assert at(".spec.search")["default"] == {"sampler": "auto", "seed": 0}
+    assert at(".spec.search")["default"] == {"sampler": "auto", "seed": 0, "seedTrials": []}
     assert at(".spec.baseline")["default"] == {"repeats": 3}
     assert at(".spec.budget.parallelism")["default"] == 1
     assert at(".spec.parameters[].float.scale")["default"] == "linear"

@@ -407,6 +407,56 @@ WRONG = [
         "grid has 99 points, more than budget.maxTrials 60",
         "raise maxTrials, have fewer points (a larger step, fewer choices, lower gridPoints), or use another sampler",
     ),
+    # Seed trials
+    Wrong(
+        "a seed trial with an unknown parameter",
+        {"spec.search": {"seedTrials": [{"learning_rat": 0.01}]}},
+        "spec.search.seedTrials[0].learning_rat",
+        "is not a parameter",
+        "did you mean 'learning_rate'?",
+    ),
+    Wrong(
+        "a seed trial outside the space",
+        {"spec.search": {"seedTrials": [{}, {"learning_rate": 5.0}]}},
+        "spec.search.seedTrials[1].learning_rate",
+        "5 is not within 1e-05 .. 0.1",
+        "move it inside or widen the range",
+    ),
+    Wrong(
+        "a seed trial with a parameter that is not active",
+        {"spec.search": {"seedTrials": [{"momentum": 0.5}]}},
+        "spec.search.seedTrials[0].momentum",
+        "0.5 is given where 'momentum' is not active",
+        "remove it, or change what it depends on",
+    ),
+    Wrong(
+        "a seed trial without a value",
+        {"spec.search": {"seedTrials": [{}]}, "spec.parameters.1.int.default": NOTHING, "spec.baseline": {"repeats": 0}},
+        "spec.search.seedTrials[0].batch_size",
+        "is missing and has no default",
+        "give it here, or a default in parameters",
+    ),
+    Wrong(
+        "a seed trial given twice",
+        {"spec.search": {"seedTrials": [{"learning_rate": 0.001}, {}]}},
+        "spec.search.seedTrials[1]",
+        "is the same configuration as an earlier one, which would teach nothing",
+        "remove it",
+    ),
+    Wrong(
+        "more seed trials than trials",
+        {"spec.search": {"seedTrials": [{}, {"learning_rate": 0.01}]}, "spec.budget.maxTrials": 1},
+        "spec.search.seedTrials",
+        "2 configurations are more than budget.maxTrials 1",
+        "raise maxTrials, or remove some",
+    ),
+    Wrong(
+        "seed trials of a grid",
+        {"spec.search": {"sampler": "grid", "gridPoints": 2, "seedTrials": [{}]}},
+        "spec.search.seedTrials",
+        "does not go with sampler grid, which has points of its own",
+        "remove it, or use auto",
+    ),
     # Pruning and folds
     Wrong(
         "an unknown pruner",

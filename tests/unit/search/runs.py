@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from bench.search.simulation import End
 
 from tuning_operator.api.parameters import Parameters
-from tuning_operator.engine.facts import Role, Trial, TrialState
+from tuning_operator.engine.facts import Outcome, Role, Trial, TrialState
 from tuning_operator.search.inline import InlineSearcher
 from tuning_operator.search.problem import Exhausted, Problem, Suggestion
 
 
 def eventful(number: int, parameters: Parameters) -> End:
-    """Mostly complete; every seventh trial fails, every fifth is pruned, some of these before any report."""
+    """Mostly complete; every fifth trial is pruned, some before any report, every seventh fails, half by its parameters."""
     score = sum(len(value) if isinstance(value, str) else math.tanh(value) for value in parameters.values())
     if number % 7 == 6:
-        return End(state=TrialState.FAIL, reports={1: score})
+        outcome = Outcome.INFEASIBLE if number % 2 else Outcome.DISRUPTED
+        return End(state=TrialState.FAIL, reports={1: score}, outcome=outcome)
     if number % 5 == 4:
         reports = {1: score, 2: score / 2, 3: math.nan} if number % 2 else {}
         return End(state=TrialState.PRUNED, value=reports.get(2), reports=reports)

@@ -57,6 +57,11 @@ def test_a_sampler_named_in_the_manifest_is_taken_as_it_is(sampler: str) -> None
     assert (choice.sampler, choice.reason) == (sampler, "as the manifest says")
 
 
+def test_the_reason_says_that_a_finite_space_is_searched_without_repeats() -> None:
+    assert "no configuration is tried twice" in choose(spec(FINITE, 17)).reason
+    assert "no configuration is tried twice" not in choose(spec(MIXED, 17)).reason
+
+
 @pytest.mark.parametrize(
     ("sampler", "trials", "parallelism", "warned"),
     [

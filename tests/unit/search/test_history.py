@@ -95,6 +95,7 @@ def test_a_pruned_trial_is_known_by_its_last_finite_report() -> None:
         parameters=HERE,
         value=1.0,
         last_report=(2, 0.2),
+        unfit=False,
         sampler_state={},
     )
 

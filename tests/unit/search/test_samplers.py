@@ -14,6 +14,7 @@ from tests.unit.search.spaces import EVERYTHING, problem
 from tuning_operator.api.parameters import Parameters
 from tuning_operator.api.study import SamplerName
 from tuning_operator.search import random_search, samplers, space
+from tuning_operator.search.problem import Suggestion
 
 STOCK: Final[dict[SamplerName, type[BaseSampler]]] = {"tpe": TPESampler, "gp": GPSampler, "cmaes": CmaEsSampler}
 BY_NAME: Final = {parameter.name: parameter for parameter in EVERYTHING}
@@ -39,7 +40,9 @@ def test_the_common_space_is_that_of_optuna_after_every_trial(sampler: SamplerNa
     states = (TrialState.FAIL, TrialState.RUNNING, TrialState.PRUNED, TrialState.COMPLETE)
     for number in range(24):
         study = optuna.load_study(study_name=name, storage=storage)  # one that was asked remembers trials
-        add(study, random_search.suggest(asked, number).parameters, states[number % len(states)])
+        drawn = random_search.suggest(asked, number, ())
+        assert isinstance(drawn, Suggestion)
+        add(study, drawn.parameters, states[number % len(states)])
         trial = study.get_trials()[-1]
         ours = samplers.sampler(asked, number, baseline_trials=0, common=common).infer_relative_search_space(study, trial)
         assert ours == STOCK[sampler]().infer_relative_search_space(study, trial)
