@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ from tuning_trainer.settings import Settings
 _FEATURE_ARRAYS: Final = ("X", "x", "features", "data")
 _TARGET_ARRAYS: Final = ("y", "Y", "target", "targets", "labels")
 _TABLE_DIMENSIONS: Final = 2
+
+_ALIKE: Final = 0.75
+"""Likeness of names (difflib's ratio) from which on one is meant by the other: not `age` by `target`."""
 
 
 def search_rows(path: Path, settings: Settings) -> tuple[TableRows, Target]:
@@ -115,18 +119,18 @@ def _where(rows: pd.Series) -> str:
 def _refuse_unknown(flag: str, name: str, table: pd.DataFrame, path: Path) -> None:
     if name in table:
         return
-    close = difflib.get_close_matches(name, table.columns, n=1)
+    close = difflib.get_close_matches(name, table.columns, n=1, cutoff=_ALIKE)
     remedy = f"did you mean '{close[0]}'?" if close else f"its columns are {_listed(list(table.columns))}"
     raise ConfigurationError(f"{flag}: '{name}' is no column of {path.name}; {remedy}")
 
 
-def _listed(names: list[str], most: int = 10) -> str:
+def _listed(names: list[str], most: int = 20) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _read(flag: str, path: Path, settings: Settings) -> pd.DataFrame:
     readers: Mapping[str, Callable[[], pd.DataFrame]] = {
-        ".csv": lambda: pd.read_csv(path, low_memory=False),
+        ".csv": lambda: _read_text(flag, path),
         ".parquet": lambda: pd.read_parquet(path),
         ".npz": lambda: _read_arrays(flag, path, settings),
     }
@@ -136,16 +140,39 @@ def _read(flag: str, path: Path, settings: Settings) -> pd.DataFrame:
         )
     try:
         table = readers[path.suffix.lower()]()
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{flag}: {path.name} is not text in UTF-8; save it so") from None
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"{flag}: {path.name} cannot be read as {path.suffix} ({reason}); write it anew") from None
     table.columns = table.columns.map(str)
-    twice = table.columns[table.columns.duplicated()]
-    if not twice.empty:
-        raise ConfigurationError(f"{flag}: column '{twice[0]}' occurs twice in {path.name}; rename one of them")
+    _refuse_twice(flag, table.columns, path)
     if table.empty:
         raise ConfigurationError(f"{flag}: {path.name} has no rows; give a table that has some")
     return table.reset_index(drop=True)
+
+
+def _read_text(flag: str, path: Path) -> pd.DataFrame:
+    # The header on its own: pandas numbers a name that occurs twice, and says nothing.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        names = next(csv.reader(file), [])
+    _refuse_twice(flag, [name for name in names if name], path)
+    separator = next((mark for mark in (";", "\t") if len(names) == 1 and mark in names[0]), None)
+    if separator:
+        raise ConfigurationError(f"{flag}: {path.name} has its values separated by {separator!r}; save it with commas")
+    table = pd.read_csv(path, low_memory=False)
+    # Where all rows have a value more than the header, pandas takes the first ones for names of rows.
+    if not table.index.equals(pd.RangeIndex(len(table))):
+        raise ConfigurationError(f"{flag}: {path.name} has more values in a row than names in its header; name all columns")
+    return table
+
+
+def _refuse_twice(flag: str, names: Iterable[str], path: Path) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ConfigurationError(f"{flag}: column '{name}' occurs twice in {path.name}; rename one of them")
+        seen.add(name)
 
 
 def _read_arrays(flag: str, path: Path, settings: Settings) -> pd.DataFrame:

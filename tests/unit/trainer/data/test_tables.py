@@ -203,6 +203,11 @@ def test_a_regressions_targets_are_standardised_by_the_training_rows(tmp_path: P
 
 REFUSALS: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
     "a target that is no column": ({"target": "prise"}, {}, "--target: 'prise' is no column of train.csv; did you mean 'price'?"),
+    "a target a little like a column": (
+        {"target": "target"},
+        {},
+        "--target: 'target' is no column of train.csv; its columns are age,",
+    ),
     "a target like no column": ({"target": "zzz"}, {}, "--target: 'zzz' is no column of train.csv; its columns are age, height,"),
     "a group that is no column": (
         {"group": "patent"},
@@ -305,7 +310,14 @@ FILES: dict[str, tuple[str, bytes, str]] = {
     "an empty file": ("table.csv", b"", "--path: table.csv cannot be read as .csv"),
     "a header alone": ("table.csv", b"a,target\n", "--path: table.csv has no rows"),
     "a torn table": ("table.csv", b"a,target\n1,2\n1,2,3,4\n", "--path: table.csv cannot be read as .csv"),
-    "no text": ("table.csv", b"a,target\n\xff\xfe,1\n", "--path: table.csv cannot be read as .csv"),
+    "no text": ("table.csv", b"a,target\n\xff\xfe,1\n", "--path: table.csv is not text in UTF-8; save it so"),
+    "a name that occurs twice": ("table.csv", b"a,a,target\n1,2,3\n", "--path: column 'a' occurs twice in table.csv; rename one"),
+    "semicolons": ("table.csv", b"a;target\n1;2\n", "--path: table.csv has its values separated by ';'; save it with commas"),
+    "a column without a name": (
+        "table.csv",
+        b"a,target\n1,2,3\n4,5,6\n",
+        "--path: table.csv has more values in a row than names",
+    ),
     "no parquet": ("table.parquet", b"a,target\n1,2\n", "--path: table.parquet cannot be read as .parquet"),
     "no archive": ("table.npz", b"a,target\n1,2\n", "--path: table.npz cannot be read as .npz"),
 }
