@@ -46,6 +46,7 @@ class Session:
         self._follower = follower(settings, trial, terminal=sys.stderr, log=sys.stdout)
         self._checkpoint = _checkpoint_file(trial, settings)
         self._fold = 0
+        self._told_unwritable = False
         self._under_way: Mapping[str, Any] | None = None  # state of the fold in which the last attempt was interrupted
         self._load()
         self._next_save = clock() + settings.checkpoint_seconds
@@ -60,6 +61,9 @@ class Session:
             saved = self._checkpoint.load() if self._checkpoint else None
         except CheckpointRefusedError as error:
             say(f"{error}; training starts anew")
+            return
+        except OSError as error:
+            say(f"checkpoint {self._checkpoint} cannot be read: {error.strerror or error}; training starts anew")
             return
         if saved:
             self.finished = {fold: Outcome.from_state(state) for fold, state in saved["finished"].items()}
@@ -78,11 +82,11 @@ class Session:
         """
         saved, self._under_way = self._under_way, None
         if saved is not None and self._fold == fold:
-            if len(saved["order"]["order"]) == len(state.order.remaining()):
+            if _of_these_rows(saved, state):
                 state.load_state_dict(saved)
                 say(f"continues from its checkpoint after epoch {state.epoch}")
             else:
-                say(f"checkpoint {self._checkpoint} is of another number of training rows; this fold starts anew")
+                say(f"checkpoint {self._checkpoint} is of data of another shape; this fold starts anew")
         self._fold = fold
         numbered = fold if self.one_of_several else None
         steps = state.order.steps_per_epoch
@@ -145,8 +149,12 @@ class Session:
             finished = {fold: ended.state_dict() for fold, ended in self.finished.items()}
             try:
                 self._checkpoint.save({"finished": finished, "fold": self._fold, "state": state.state_dict() if state else None})
+                self._told_unwritable = False
             except OSError as error:
-                say(f"checkpoint {self._checkpoint} cannot be written: {error.strerror or error}; training goes on without it")
+                if not self._told_unwritable:
+                    why = error.strerror or error
+                    say(f"checkpoint {self._checkpoint} cannot be written: {why}; what comes after the last one is not kept")
+                self._told_unwritable = True
         # From its end: a disk slower than the pace would leave no time to train.
         self._next_save = self._clock() + self._settings.checkpoint_seconds
 
@@ -189,6 +197,16 @@ class Session:
 def say(sentence: str) -> None:
     """Tell the people who read the trial's output."""
     sys.stderr.write(f"tuning_trainer: {sentence}\n")
+
+
+def _of_these_rows(saved: Mapping[str, Any], state: TrainingState) -> bool:
+    """Whether a saved state is of as many rows, and of a network for as many features and answers."""
+    weights, known = state.model.state_dict(), saved["model"]
+    return (
+        len(saved["order"]["order"]) == len(state.order.remaining())
+        and weights.keys() == known.keys()
+        and all(weight.shape == known[name].shape for name, weight in weights.items())
+    )
 
 
 def _checkpoint_file(trial: Trial, settings: Settings) -> CheckpointFile | None:

@@ -59,26 +59,39 @@ def test_a_checkpoint_that_cannot_be_written_ends_no_training(
     assert whole.attempt(*SHORT) == 0
     (trial.path / "checkpoints").write_text("a file where a folder should be")
     capsys.readouterr()
-    assert trial.attempt(*SHORT) == 0
-    assert f"checkpoint {trial.checkpoint} cannot be" in capsys.readouterr().err
+    assert trial.attempt(*SHORT, "--checkpoint-seconds=0") == 0
+    assert capsys.readouterr().err.count(f"checkpoint {trial.checkpoint} cannot be written") == 1
     assert trial.result() == whole.result()
 
 
-def test_a_checkpoint_of_other_rows_is_told_and_the_fold_starts_anew(
-    trial: TrialFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_checkpoint_that_cannot_be_read_is_told_and_training_starts_anew(
+    trial: TrialFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def write(rows: int) -> None:
-        lines = "".join(f"{number % 7},{'ab'[number % 2]}\n" for number in range(rows))
-        (tmp_path / "table.csv").write_text("x,target\n" + lines)
+    trial.checkpoint.mkdir(parents=True)
+    assert trial.attempt(*SHORT) == 0
+    assert f"checkpoint {trial.checkpoint} cannot be read: Is a directory; training starts anew" in capsys.readouterr().err
+    assert trial.result()
+
+
+@pytest.mark.parametrize(
+    "changed", [{"rows": 80}, {"columns": 2}, {"classes": 3}], ids=["other rows", "another feature", "another class"]
+)
+def test_a_checkpoint_of_other_data_is_told_and_the_fold_starts_anew(
+    trial: TrialFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, int]
+) -> None:
+    def write(rows: int = 60, columns: int = 1, classes: int = 2) -> None:
+        header = ",".join([*(f"x{column}" for column in range(columns)), "target"])
+        lines = (f"{f'{number % 7},' * columns}{'abc'[number % classes]}" for number in range(rows))
+        (tmp_path / "table.csv").write_text("\n".join([header, *lines]))
 
     arguments = (*SHORT, "--dataset=file", f"--path={tmp_path / 'table.csv'}", "--batch-size=8")
-    write(60)
+    write()
     with after_step(9, partial(signal.raise_signal, signal.SIGTERM)):
         assert trial.attempt(*arguments) == 75
-    write(80)
+    write(**changed)
     capsys.readouterr()
     assert trial.attempt(*arguments) == 0
-    assert "is of another number of training rows; this fold starts anew" in capsys.readouterr().err
+    assert "is of data of another shape; this fold starts anew" in capsys.readouterr().err
 
     whole = TrialFolder(tmp_path / "whole")
     whole.path.mkdir()
