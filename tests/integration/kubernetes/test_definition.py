@@ -35,7 +35,7 @@ def test_an_example_is_accepted_as_it_stands_in_the_repository(api_server: ApiSe
 
 def test_the_api_server_fills_in_the_defaults(api_server: ApiServer, namespace: str) -> None:
     spec = api_server.create_study(namespace, good())["spec"]
-    assert spec["search"] == {"sampler": "auto", "seed": 0}
+    assert spec["search"] == {"sampler": "auto", "seed": 0, "seedTrials": []}
     assert spec["baseline"] == {"repeats": 3}
     assert spec["budget"] == {"maxTrials": 60, "parallelism": 1}
     assert spec["suspend"] is False
