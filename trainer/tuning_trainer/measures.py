@@ -13,7 +13,7 @@ A loop calls it like this, and reads one number per epoch and figure:
         evaluate(model, validation)
     figures = measures.end_epoch()
 
-Only every sixteenth step is looked at, at most eight of an epoch, and the figures stay on the device until the epoch ends: no
+Only every 32nd step is looked at, at most eight of an epoch, and the figures stay on the device until the epoch ends: no
 step waits for it. Which steps these are depends on their number alone, so that a resumed training has the same figures.
 """
 
@@ -29,8 +29,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
-LEAST_STRIDE: Final = 16
-"""Steps from one that is looked at to the next: a look costs about a third of a small network's step."""
+LEAST_STRIDE: Final = 32
+"""Steps from one that is looked at to the next: a look costs about half of a small network's step."""
 
 MOST_LOOKS: Final = 8
 """Steps of an epoch that are looked at."""
