@@ -74,6 +74,29 @@ def test_a_training_by_a_stranger_on_a_read_only_disk_leaves_its_result(cluster:
     assert json.loads(end["message"])["val_accuracy"] > 0.8
 
 
+WRITING: Final = {
+    "event files and checkpoints": (["--epochs=2", "--tensorboard=on", "--checkpoint-seconds=0"], {}),
+    "the curve of a range test": (["--dataset=wine"], {"TUNING_ROLE": "lr-range"}),
+    "a model and its scores": (["--dataset=wine"], {"TUNING_ROLE": "final", "TUNING_FINAL_EPOCHS": "2"}),
+}
+
+
+@pytest.mark.parametrize(("arguments", "environment"), WRITING.values(), ids=WRITING)
+def test_what_a_training_leaves_beside_its_result_needs_no_other_folder_than_its_own(
+    arguments: list[str], environment: dict[str, str], cluster: Cluster, namespace: str
+) -> None:
+    environment = environment | {"TUNING_STUDY": "here/study", "TUNING_TRIAL": "0", "TUNING_METRIC": "val_loss"}
+    environment |= {"TUNING_OUTPUT_DIR": "/output", "TUNING_CHECKPOINT_DIR": "/checkpoints"}
+    environment |= {"TUNING_RESULT_FILE": "/dev/termination-log"}
+    variables = [{"name": name, "value": value} for name, value in environment.items()]
+    volumes: dict[str, Document] = {"/output": {"emptyDir": {}}, "/checkpoints": {"emptyDir": {}}}
+
+    end, printed = _end(cluster, namespace, _pod({"image": TRAINER, "args": arguments, "env": variables}, volumes=volumes))
+
+    assert end["exitCode"] == 0, printed
+    assert "cannot be written" not in printed
+
+
 def test_the_operator_makes_its_database_as_a_stranger(cluster: Cluster, namespace: str) -> None:
     command = {"image": OPERATOR, "args": ["migrate", "--database-url=sqlite:////tmp/studies.db"]}
     end, printed = _end(cluster, namespace, _pod(command))

@@ -19,7 +19,9 @@ def compile_in_place(model: nn.Module, device: torch.device) -> None:
     try:
         torch.compile(_smallest)(torch.zeros(2, device=device))
     except (RuntimeError, OSError) as error:
-        reason = str(error).partition("\n")[0]
+        # The first line may say no more than which part of torch it was.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = next((line for line in lines if not line.endswith("raised:")), type(error).__name__).rstrip(".")
         raise ConfigurationError(
             f"compile: 'on' needs a C++ compiler and a folder to write to, and torch says {reason}; give compile: off"
         ) from error
