@@ -42,6 +42,7 @@ def search_rows(path: Path, settings: Settings) -> tuple[TableRows, Target]:
     features = table.drop(columns=[name for names in roles.values() for name in names])
     if features.columns.empty:
         raise ConfigurationError(f"--path: {path.name} has no column beside the target to learn from; give a table that has one")
+    _refuse_index(features, path)
     found = kinds(features)
     table = _complete("--path", table, [*features.columns, settings.target], settings)
     target = Target.recognised(settings.target, table[settings.target], settings.task)
@@ -122,6 +123,17 @@ def _refuse_unknown(flag: str, name: str, table: pd.DataFrame, path: Path) -> No
     close = difflib.get_close_matches(name, table.columns, n=1, cutoff=_ALIKE)
     remedy = f"did you mean '{close[0]}'?" if close else f"its columns are {_listed(list(table.columns))}"
     raise ConfigurationError(f"{flag}: '{name}' is no column of {path.name}; {remedy}")
+
+
+def _refuse_index(features: pd.DataFrame, path: Path) -> None:
+    """Refuse the numbers of the rows: where these are in the order of their classes, a network learns the order."""
+    for name, column in features.items():
+        # What pandas calls a column without a name, as which it writes its index.
+        if str(name).startswith("Unnamed: ") and pd.api.types.is_integer_dtype(column) and column.is_unique:
+            raise ConfigurationError(
+                f"--path: column '{name}' of {path.name} numbers the rows, as pandas writes its index; "
+                f"write the file with index=False, or leave it out with --ignore='{name}'"
+            )
 
 
 def _listed(names: list[str], most: int = 20) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +298,30 @@ def test_a_table_that_cannot_be_learnt_is_refused(
         first_fold(file_settings(people().assign(**changed), tmp_path, **settings))
     assert str(refused.value).startswith(sentence)
     assert "\n" not in str(refused.value)
+
+
+INDEXES: dict[str, tuple[str, list[int]]] = {
+    "as pandas writes it": ("", list(range(40))),
+    "read and written again": ("Unnamed: 0", list(range(40))),
+    "of rows that were shuffled": ("", [number * 7 % 40 for number in range(40)]),
+}
+
+
+@pytest.mark.parametrize(("name", "index"), INDEXES.values(), ids=INDEXES)
+def test_numbers_of_rows_are_no_feature(tmp_path: Path, name: str, index: list[int]) -> None:
+    table = numbers_only()
+    table.insert(0, name, index)
+    settings = file_settings(table, tmp_path, ignore="")
+    sentence = "--path: column 'Unnamed: 0' of train.csv numbers the rows, as pandas writes its index; write the file with"
+    with pytest.raises(ConfigurationError, match=re.escape(sentence)):
+        first_fold(settings)
+    assert first_fold(replace(settings, ignore="Unnamed: 0")).problem.input_shape == (2,)
+
+
+def test_a_column_without_a_name_that_numbers_no_rows_is_a_feature(tmp_path: Path) -> None:
+    table = numbers_only()
+    table.insert(0, "", [1, 2] * 20)
+    assert first_fold(file_settings(table, tmp_path, ignore="")).problem.input_shape == (3,)
 
 
 def test_rows_of_the_search_are_no_test_rows(tmp_path: Path) -> None:
