@@ -54,6 +54,7 @@ def stoppings(draw: st.DrawFn, *, gpus: bool) -> dict[str, Any]:
 
 @st.composite
 def specs(draw: st.DrawFn) -> StudySpec:
+    tested = draw(st.booleans())
     budget: dict[str, Any] = {"maxTrials": draw(st.integers(1, 8)), "parallelism": draw(st.integers(1, 5))}
     if draw(st.booleans()):
         budget["maxFailedTrials"] = draw(st.integers(0, 4))
@@ -72,8 +73,9 @@ def specs(draw: st.DrawFn) -> StudySpec:
         budget=budget,
         trial=trial,
         objectives=[objective],
-        baseline={"repeats": draw(st.integers(0, 3))},
+        baseline={"repeats": draw(st.integers(int(tested), 3))},
         confirmation={"repeats": draw(st.sampled_from([0, 0, 1, 3]))},
+        **({"finalEvaluation": {"metric": "test_accuracy", "repeats": draw(st.integers(1, 2))}} if tested else {}),
         **draw(prunings()),
         stopping=draw(stoppings(gpus="gpus" in trial)),
         retry={"failures": draw(st.integers(0, 2))},

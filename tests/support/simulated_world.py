@@ -41,9 +41,11 @@ from tuning_operator.engine.facts import (
     Trial,
     TrialState,
 )
+from tuning_operator.engine.final_evaluation import runs
 from tuning_operator.engine.tally import Tally
 
 METRIC = "val_accuracy"
+TEST_METRIC = "test_accuracy"
 
 
 @dataclass
@@ -147,7 +149,7 @@ class SimulatedWorld:
         train_loss: float | None = None,
     ) -> None:
         """The newest attempt of a trial ends so, as the runtime sees it."""
-        written = {METRIC: value, "train_loss": train_loss} if outcome is Outcome.SUCCEEDED else {}
+        written = {METRIC: value, TEST_METRIC: value, "train_loss": train_loss} if outcome is Outcome.SUCCEEDED else {}
         metrics = {name: number for name, number in written.items() if number is not None}
         ended = Ended(outcome=outcome, at=self.now, reason=reason, metrics=metrics, diagnoses=diagnoses)
         seen = self.facts.trial(number).last.observed
@@ -192,7 +194,7 @@ class SimulatedWorld:
     def post(self, number: int, value: float) -> None:
         """The newest attempt's result is committed by the gateway."""
         trial = self.facts.trial(number)
-        self.facts = self.facts.with_trial(trial.with_attempt(replace(trial.last, posted={METRIC: value})))
+        self.facts = self.facts.with_trial(trial.with_attempt(replace(trial.last, posted={METRIC: value, TEST_METRIC: value})))
 
     def report(self, number: int, step: int, value: float) -> None:
         """The trial reports an intermediate value."""
@@ -233,6 +235,7 @@ class SimulatedWorld:
         assert [t.number for t in self.facts.trials] == list(range(len(self.facts.trials))), "numbers have no gaps"
         assert len(search) <= self.most_trials, "never more search trials than the budget"
         assert len(self.facts.of(Role.CONFIRM)) <= self.facts.spec.confirmation.repeats, "never more fresh runs than repeats"
+        assert len(self.facts.of(Role.FINAL)) <= runs(self.facts.spec), "never more runs on the test set than asked for"
         assert len(set(self.starts)) == len(self.starts), "the runtime starts no attempt twice"
         for trial in self.facts.trials:
             assert sum(a.live for a in trial.attempts) <= (0 if trial.finished else 1), "no two live attempts of a trial"
@@ -286,7 +289,8 @@ class SimulatedWorld:
     def _check_new(self, number: int, role: Role) -> None:
         assert number == len(self.facts.trials), "the next number"
         assert self.facts.verdict is None, "nothing new after the verdict"
-        assert self.facts.searching != (role is Role.CONFIRM), "fresh runs of the winner after the search, all else in it"
+        follows = role in {Role.CONFIRM, Role.FINAL}
+        assert self.facts.searching != follows, "fresh and final runs after the search, all else in it"
         self._check_room()
 
     def _check_room(self) -> None:

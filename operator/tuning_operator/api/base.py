@@ -12,6 +12,9 @@ from pydantic_core import CoreSchema
 
 from tuning_operator.api.validation import Rule, cel_schema, hold
 
+METRIC_NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_./-]{0,62}$"
+MetricName = Annotated[str, Field(pattern=METRIC_NAME_PATTERN, max_length=63)]
+
 
 class ApiModel(BaseModel):
     """Frozen, camelCase on the wire, unknown fields refused, no silent conversion of types, its rules kept."""

@@ -19,10 +19,10 @@ _FROZEN_IN_CONTAINERS: Final = ("image", "command", "args", "env", "envFrom")
 def frozen_changes(old: StudySpec, new: StudySpec) -> tuple[str, ...]:
     """A sentence for each difference in what is frozen once the first result of a study is recorded.
 
-    Frozen are objectives, parameters, search, pruning, validation, baseline and confirmation, and of the Pod template the
-    images, commands, arguments and environments of all containers. Containers are compared by name. Values of environments are
-    never quoted, since people keep tokens there. Budget, stopping, retry, suspend, limits, GPUs, resources and scheduling stay
-    mutable.
+    Frozen are objectives, parameters, search, pruning, validation, baseline, confirmation and the metric of the final evaluation,
+    and of the Pod template the images, commands, arguments and environments of all containers. Containers are compared by name.
+    Values of environments are never quoted, since people keep tokens there. Budget, stopping, retry, suspend, limits, GPUs,
+    resources and scheduling stay mutable.
     """
     return tuple(_sentence(*difference) for difference in _differences(_frozen(old), _frozen(new), "spec"))
 
@@ -37,9 +37,12 @@ def _frozen(spec: StudySpec) -> dict[str, Any]:
         name = str(container.get("name", place))
         frozen = {field: container[field] for field in _FROZEN_IN_CONTAINERS if container.get(field)}
         containers[kind].append({"name": name, **frozen})
-    return {section: document[section] for section in _FROZEN_SECTIONS if section in document} | {
-        f"trial.template.spec.{kind}": sorted(listed, key=itemgetter("name")) for kind, listed in containers.items()
-    }
+    tested = {"finalEvaluation.metric": spec.final_evaluation.metric} if spec.final_evaluation else {}
+    return (
+        {section: document[section] for section in _FROZEN_SECTIONS if section in document}
+        | tested
+        | {f"trial.template.spec.{kind}": sorted(listed, key=itemgetter("name")) for kind, listed in containers.items()}
+    )
 
 
 def _differences(old: Any, new: Any, field: str) -> Iterator[tuple[str, Any, Any]]:

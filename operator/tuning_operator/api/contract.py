@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
 from tuning_operator.api import diagnoses
+from tuning_operator.api.base import METRIC_NAME_PATTERN
 from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.api.parameters import Parameters, ParameterValue
-from tuning_operator.api.study import METRIC_NAME_PATTERN, StudySpec
+from tuning_operator.api.study import StudySpec
 
 EXIT_INTERRUPTED: Final = 75
 """Stopped by a signal after a checkpoint: start me again (EX_TEMPFAIL of sysexits.h)."""
@@ -25,6 +26,7 @@ RESULT_LIMIT: Final = 4096
 STEPS_PER_FOLD: Final = 1_000_000
 """With cross-validation, step s of fold f is reported as step f times this plus s; folds and steps count from 0."""
 
+_FINAL: Final = "final"
 _PRUNED: Final = "pruned"
 _MESSAGE: Final = "message"
 _DIAGNOSES: Final = "diagnoses"
@@ -41,6 +43,7 @@ def environment(
     parameters: Parameters,
     seed: int,
     spec: StudySpec,
+    final_epochs: int | None = None,
 ) -> dict[str, str]:
     """What a trial is told about itself, wherever it runs.
 
@@ -51,6 +54,7 @@ def environment(
         parameters: values of the active parameters.
         seed: for every random number of the trial.
         spec: of the study: all its parameters, active or not, what a trial is judged by, and its folds.
+        final_epochs: how long to train where no validation rows say when to stop.
 
     Returns:
         ``TUNING_PARAM_<NAME>`` for each parameter of the space, an inactive one at its default and absent when it
@@ -61,9 +65,10 @@ def environment(
         "TUNING_TRIAL": str(trial),
         "TUNING_ROLE": role,
         "TUNING_SEED": str(seed),
-        "TUNING_METRIC": spec.objective.metric,
+        "TUNING_METRIC": metric_of(spec, role),
         "TUNING_DIRECTION": spec.objective.direction,
         "TUNING_PARAMETERS": json.dumps(dict(parameters)),
+        **({"TUNING_FINAL_EPOCHS": str(final_epochs)} if final_epochs is not None else {}),
         **({"TUNING_FOLDS": str(spec.validation.folds)} if spec.validation else {}),
         **{
             f"TUNING_PARAM_{parameter.name.upper()}": _written(value)
@@ -71,6 +76,13 @@ def environment(
             if (value := parameters.get(parameter.name, parameter.domain.default)) is not None
         },
     }
+
+
+def metric_of(spec: StudySpec, role: str) -> str:
+    """By which metric of its result a trial of this role is judged."""
+    if role == _FINAL and spec.final_evaluation is not None:
+        return spec.final_evaluation.metric
+    return spec.objective.metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,13 +136,15 @@ class Result:
     """A sentence for people."""
     diagnoses: tuple[Diagnosis, ...] = ()
     """What was wrong with the training, the most telling first."""
+    notes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Its other texts, by name."""
 
 
 def parse_result(text: str) -> Result:
     """The result that a trial left: one flat JSON object.
 
     Numbers are metrics, and so are the strings nan, inf and -inf. ``pruned`` is reserved, a string under ``message``
-    is kept, and so are the ``diagnoses``, a list of objects. Other strings, true, false and null are passed over, and so is
+    is kept, and so are the ``diagnoses``, a list of objects. Other strings are notes. true, false and null are passed over, as is
     a name that no objective may have: a remark must not cost a finished training.
 
     Raises:
@@ -145,7 +159,10 @@ def parse_result(text: str) -> Result:
     metrics = {
         name: number for name, value in document.items() if (number := _metric(name, value)) is not None and _NAME.fullmatch(name)
     }
-    return Result(metrics=MappingProxyType(metrics), pruned=pruned, message=message, diagnoses=remarks)
+    notes = {name: value for name, value in document.items() if isinstance(value, str) and diagnoses.number(value) is None}
+    return Result(
+        metrics=MappingProxyType(metrics), pruned=pruned, message=message, diagnoses=remarks, notes=MappingProxyType(notes)
+    )
 
 
 def _object(text: str) -> dict[str, Any]:

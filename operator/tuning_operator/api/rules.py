@@ -12,6 +12,7 @@ from tuning_operator.api import grid
 from tuning_operator.api.parameters import Parameter, at_defaults
 from tuning_operator.api.problems import Problem, did_you_mean
 from tuning_operator.api.seed_trials import seed_problems
+from tuning_operator.api.trial import template_problems
 from tuning_operator.api.validation import Cel, Rule, repeats
 
 if TYPE_CHECKING:
@@ -174,6 +175,19 @@ def folds_are_there(spec: StudySpec) -> Iterator[Problem]:
         yield Problem("pruning.pruner", "folds needs folds to compare; set validation: {folds: 5}, or use another pruner")
 
 
+def what_is_tested_is_compared(spec: StudySpec) -> Iterator[Problem]:
+    """The test is between the winner and the defaults, and how long they train is known from the baseline."""
+    if spec.final_evaluation is not None and spec.baseline.repeats == 0:
+        yield Problem("finalEvaluation", "compares the winner with the baseline, which is off; set baseline: {repeats: 3}")
+
+
+def final_template_fits(spec: StudySpec) -> Iterator[Problem]:
+    """What is added for the test set leaves a Pod that trains."""
+    if spec.final_evaluation is not None:
+        for problem in template_problems(spec.final_template):
+            yield problem.under("finalEvaluation.template")
+
+
 SPEC_RULES: Final[tuple[Rule[StudySpec], ...]] = (
     Rule(
         check=baseline_has_defaults,
@@ -229,6 +243,14 @@ SPEC_RULES: Final[tuple[Rule[StudySpec], ...]] = (
             field="search",
         ),
     ),
+    Rule(
+        check=what_is_tested_is_compared,
+        cel=Cel(
+            rule="!has(self.finalEvaluation) || self.baseline.repeats > 0",
+            message="finalEvaluation compares the winner with the baseline, which is off; set baseline: {repeats: 3}",
+            field="finalEvaluation",
+        ),
+    ),
     Rule(check=grid_fits_the_budget, cel=None),
     Rule(check=seed_trials_are_configurations, cel=None),
     Rule(
@@ -247,4 +269,5 @@ SPEC_RULES: Final[tuple[Rule[StudySpec], ...]] = (
             field="search",
         ),
     ),
+    Rule(check=final_template_fits, cel=None),
 )

@@ -93,6 +93,24 @@ class ConfirmationStatus(ApiModel):
     basis: str = Field(max_length=512, description="How the winner was chosen.")
 
 
+class FinalEvaluationStatus(ApiModel):
+    """What the untouched test set says; present once all final runs have ended."""
+
+    best: float | None = Field(default=None, description="Mean over the winner's runs; absent if none gave a value.")
+    baseline: float | None = Field(default=None, description="Mean over the runs of the defaults.")
+    low: float | None = Field(
+        default=None, description="Lower end of the 95 % interval of the gain, turned so that more is better; absent if untested."
+    )
+    high: float | None = Field(default=None, description="Upper end.")
+    validation_gap: float | None = Field(
+        default=None,
+        description="By how much the winner's fresh runs are better on validation rows than on test rows; absent where the "
+        "metrics are of another kind.",
+    )
+    verdict: Literal["Better", "Inconclusive", "Worse"] = Field(description="Of the winner against the defaults.")
+    message: str = Field(default="", max_length=512, description="The same in a sentence, and how far it holds.")
+
+
 class SearchStatus(ApiModel):
     """The sampler in use and why."""
 
@@ -164,6 +182,7 @@ class StudyStatus(ApiModel):
     top: tuple[BestTrial, ...] = Field(default=(), max_length=5, description="The best search trials, best first.")
     improvement: Improvement | None = Field(default=None, description="The gain over the baseline.")
     confirmation: ConfirmationStatus | None = Field(default=None, description="What fresh runs of the winner reach.")
+    final_evaluation: FinalEvaluationStatus | None = Field(default=None, description="What the untouched test set says.")
     diagnoses: tuple[StudyDiagnosis, ...] = Field(
         default=(),
         max_length=MOST,

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from tuning_operator.api.base import ApiModel, Duration
+from tuning_operator.api.base import METRIC_NAME_PATTERN, ApiModel, Duration, MetricName
 from tuning_operator.api.parameters import Parameter
 from tuning_operator.api.pruning import PrunerName, Pruning, Validation
 from tuning_operator.api.rules import SPACE_RULES, SPEC_RULES
 from tuning_operator.api.seed_trials import MOST_SEED_TRIALS, SeedTrial
 from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.stopping import Stopping
+from tuning_operator.api.templates import merged
 from tuning_operator.api.trial import TrialTemplate, trainer_container
 from tuning_operator.api.validation import Cel, cel_schema, hold, rule
-from tuning_operator.api.workflow import Confirmation
+from tuning_operator.api.workflow import Confirmation, FinalEvaluation
 
 __all__ = [
+    "METRIC_NAME_PATTERN",
     "Baseline",
     "Budget",
     "Confirmation",
     "Direction",
+    "FinalEvaluation",
     "ObjectMeta",
     "Objective",
     "PrunerName",
@@ -38,8 +42,6 @@ __all__ = [
     "trainer_container",
 ]
 
-METRIC_NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_./-]{0,62}$"
-MetricName = Annotated[str, Field(pattern=METRIC_NAME_PATTERN, max_length=63)]
 LABEL_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 """A DNS label (RFC 1123), as the names of Jobs and Pods that are made from it."""
 Label = Annotated[str, Field(pattern=LABEL_PATTERN, max_length=63)]
@@ -152,6 +154,9 @@ class StudySpec(ApiModel):
     confirmation: Confirmation = Field(
         default=Confirmation(), description="Fresh runs of the winner, from which the gain's interval comes."
     )
+    final_evaluation: FinalEvaluation | None = Field(
+        default=None, description="The winner and the defaults on the untouched test set. Without, nothing is tested."
+    )
     budget: Budget = Field(description="Bounds of the search.")
     stopping: Stopping = Field(
         default=Stopping(), description="When the search ends before its budget because more of it is not worth its cost."
@@ -174,6 +179,11 @@ class StudySpec(ApiModel):
     def objective(self) -> Objective:
         """The one objective."""
         return self.objectives[0]
+
+    @property
+    def final_template(self) -> Mapping[str, Any]:
+        """The Pod template of a final run: the trial's, with what is added for the test set."""
+        return merged(self.trial.template, self.final_evaluation.template if self.final_evaluation else {})
 
 
 class ObjectMeta(ApiModel):

@@ -42,6 +42,15 @@ def pod_containers(template: Mapping[str, Any]) -> Iterator[tuple[str, int, Mapp
                 yield kind, place, container
 
 
+def template_problems(template: Mapping[str, Any]) -> Iterator[Problem]:
+    """Why a Pod template is none of a trial, fields relative to it."""
+    try:
+        trainer_container(template)
+    except InconsistentError as error:
+        yield from error.problems
+    yield from _variables_of_ours(template)
+
+
 def _no_trainer(trial: TrialTemplate) -> Iterator[Problem]:
     try:
         trainer_container(trial.template)
@@ -49,12 +58,12 @@ def _no_trainer(trial: TrialTemplate) -> Iterator[Problem]:
         yield from (problem.under("template") for problem in error.problems)
 
 
-def _variables_of_ours(trial: TrialTemplate) -> Iterator[Problem]:
-    for kind, place, container in pod_containers(trial.template):
+def _variables_of_ours(template: Mapping[str, Any]) -> Iterator[Problem]:
+    for kind, place, container in pod_containers(template):
         for index, entry in enumerate(container.get("env") or ()):
             name = str(entry.get("name", "")) if isinstance(entry, Mapping) else ""
             if name.startswith(VARIABLE_PREFIX):
-                field = f"template.spec.{kind}[{place}].env[{index}].name"
+                field = f"spec.{kind}[{place}].env[{index}].name"
                 yield Problem(field, f"'{name}' is the operator's to set, as every {VARIABLE_PREFIX}*; use another name")
 
 
@@ -118,7 +127,7 @@ class TrialTemplate(ApiModel):
             ),
         ),
         Rule(
-            check=_variables_of_ours,
+            check=lambda trial: (problem.under("template") for problem in _variables_of_ours(trial.template)),
             cel=Cel(
                 rule="self.template.spec.containers.all(c, !has(c.env)"
                 f" || c.env.all(e, !e.name.startsWith('{VARIABLE_PREFIX}')))"

@@ -20,6 +20,8 @@ def result_table(spec: StudySpec, status: StudyStatus) -> RenderableType:
     gain = gain_line(status)
     if gain:
         parts.append(Text(gain))
+    if status.final_evaluation is not None:
+        parts.append(Text(f"Final evaluation: {status.final_evaluation.verdict}: {status.final_evaluation.message}."))
     diagnosed = diagnosis_line(status)
     if diagnosed:
         parts.append(Text(diagnosed))

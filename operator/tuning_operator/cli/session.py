@@ -105,6 +105,7 @@ async def open_session(
     """
     spec = _with_parallelism(study.spec, parallelism)
     command = local_command(spec.trial)
+    final = local_command(spec.trial.model_copy(update={"template": spec.final_template}))
     identity = local_identity(study.metadata.namespace, study.metadata.name)
     key = identity.study_name
     wake = asyncio.Event()
@@ -142,7 +143,7 @@ async def open_session(
         )
         # Began at another time: another study, though in the same directory.
         place = Place(root=directory.root, incarnation=repr(stored.began_at))
-        runtime = LocalRuntime(place, command, credentials, changed=wake.set)
+        runtime = LocalRuntime(place, command, credentials, final=final, changed=wake.set)
         await runtime.open()
         stack.push_async_callback(runtime.close)
         controller = StudyController(

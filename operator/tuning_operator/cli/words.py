@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tuning_operator.api.contract import metric_of
 from tuning_operator.api.parameters import Parameters, ParameterValue
 from tuning_operator.api.study import StudySpec
 from tuning_operator.engine.facts import STUDY_ENDED, Trial, TrialState
@@ -44,7 +45,7 @@ def duration(seconds: float) -> str:
 def outcome(spec: StudySpec, trial: Trial) -> str:
     """How a trial ended, in a few words."""
     if trial.state is TrialState.COMPLETE and trial.value is not None:
-        return f"{spec.objective.metric} {number(trial.value)}"
+        return f"{metric_of(spec, trial.role)} {number(trial.value)}"
     if trial.reason == STUDY_ENDED:
         return "stopped (the study ended)"
     why = f": {trial.message}" if trial.message else ""

@@ -20,7 +20,7 @@ from tuning_operator.controller.asking import Asking
 from tuning_operator.controller.calls import AT_ONCE, Calls
 from tuning_operator.controller.memory import StudyMemory
 from tuning_operator.controller.parts import Parts
-from tuning_operator.engine import summary
+from tuning_operator.engine import final_evaluation, summary
 from tuning_operator.engine.actions import (
     Action,
     AskTrial,
@@ -162,7 +162,7 @@ class Round:
 
     async def _start_attempts(self, actions: Sequence[StartAttempt]) -> None:
         for action in actions:
-            launch = launch_of(self._study.name, self._seen.spec, self._memory.trials[action.trial], action.attempt)
+            launch = launch_of(self._study.name, self._seen.spec, self._memory.trials, AttemptKey(action.trial, action.attempt))
             self._calls.begin(action.trial, partial(self._start, launch))
 
     async def _start(self, launch: Launch) -> None:
@@ -307,12 +307,21 @@ class _End:
         return cls(action=action, role=trial.role, last_step=trial.last_step, seconds=seconds)
 
 
-def launch_of(study: str, spec: StudySpec, trial: Trial, attempt: int) -> Launch:
-    """What an attempt is told."""
+def launch_of(study: str, spec: StudySpec, trials: Sequence[Trial], key: AttemptKey) -> Launch:
+    """What an attempt is told, and what its Pod has besides the template of all trials."""
+    trial = trials[key.trial]
+    tested = trial.role is Role.FINAL
     variables = environment(
-        study=study, trial=trial.number, role=trial.role, parameters=trial.parameters, seed=trial.seed, spec=spec
+        study=study,
+        trial=trial.number,
+        role=trial.role,
+        parameters=trial.parameters,
+        seed=trial.seed,
+        spec=spec,
+        final_epochs=final_evaluation.epochs(trials, trial.parameters) if tested else None,
     )
-    return Launch(key=AttemptKey(trial.number, attempt), environment=variables)
+    added = spec.final_evaluation.template if tested and spec.final_evaluation else {}
+    return Launch(key=key, environment=variables, template=added)
 
 
 def bounded(actions: Iterable[Action], *, claims: int = CLAIMS) -> Iterator[Action]:

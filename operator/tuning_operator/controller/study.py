@@ -28,7 +28,7 @@ from tuning_operator.engine.decide import POLICIES, decide
 from tuning_operator.engine.facts import Attempt, Role, SamplerChoice, StudyCause, StudyFacts, Trial
 from tuning_operator.engine.policies import search
 from tuning_operator.engine.status import project
-from tuning_operator.runtime.protocol import Launch
+from tuning_operator.runtime.protocol import AttemptKey, Launch
 from tuning_operator.search.problem import problem_of
 from tuning_operator.store.errors import DatabaseUnavailableError
 from tuning_operator.store.records import ReportedPoint, StoredStudy
@@ -172,7 +172,7 @@ class StudyController:
         """What the first attempt would be told, as far as there are defaults: to ask a runtime whether it would run."""
         values, _ = at_defaults(self.spec.parameters)
         trial = new_trial(self.facts(), 0, role=Role.BASELINE, parameters=values, now=self._parts.clock())
-        return launch_of(self.name, self.spec, trial, 0)
+        return launch_of(self.name, self.spec, (trial,), AttemptKey(0, 0))
 
     async def reload(self) -> None:
         """Read everything again: after an outage, nobody knows whether the last write was done.
@@ -208,7 +208,7 @@ class StudyController:
         async with self._results:
             try:
                 accepted = await asyncio.to_thread(
-                    post, trial, attempt, result.metrics, pruned=result.pruned, diagnoses=result.diagnoses
+                    post, trial, attempt, result.metrics, pruned=result.pruned, diagnoses=result.diagnoses, notes=result.notes
                 )
             except DatabaseUnavailableError:
                 self._doubtful = True
@@ -220,6 +220,7 @@ class StudyController:
                     posted=result.metrics,
                     posted_pruned=result.pruned,
                     posted_diagnoses=result.diagnoses,
+                    posted_notes=result.notes,
                 )
         return accepted
 

@@ -13,6 +13,7 @@ from tuning_operator.engine.policies import (
     conclude,
     confirm,
     expiry,
+    final,
     mend,
     pruning,
     release,
@@ -50,6 +51,8 @@ POLICIES: Final[tuple[Policy, ...]] = (
     search.policy,
     # Once the search is over and its winner stands, the winner runs again with fresh seeds.
     confirm.policy,
+    # Last, the winner and the defaults meet the test set.
+    final.policy,
     # What is written down need not be kept by the runtime any more. This is in nobody's way, and gets out of everybody's.
     release.policy,
     # A finished study goes when its time to live is over.

@@ -34,6 +34,7 @@ class Role(StrEnum):
     BASELINE = "baseline"
     SEARCH = "search"
     CONFIRM = "confirm"
+    FINAL = "final"
 
 
 class TrialState(StrEnum):
@@ -104,6 +105,7 @@ class Ended:
     pruned: bool = False  # the container says that it stopped itself as pruned
     diagnoses: tuple[Diagnosis, ...] = ()  # what the container says was wrong with its training, the most telling first
     placed_at: float | None = None  # when it got its place, GPUs included; None: it never had one
+    notes: Mapping[str, str] = field(default_factory=_nothing)  # texts of the result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +143,7 @@ class Attempt:
     posted: Mapping[str, float] | None = None  # the result that reached the gateway and was committed
     posted_pruned: bool = False
     posted_diagnoses: tuple[Diagnosis, ...] = ()
+    posted_notes: Mapping[str, str] = field(default_factory=_nothing)
     ended: Ended | None = None  # recorded: the attempt is history
     last_step: int = -1  # largest step reported by any attempt of the trial when this one ended
     observed: Observation | None = None  # None: the runtime knows nothing of it

@@ -14,6 +14,7 @@ from tuning_operator.api.status import (
     BestTrial,
     ConditionType,
     ConfirmationStatus,
+    FinalEvaluationStatus,
     Improvement,
     Phase,
     PruningStatus,
@@ -25,7 +26,7 @@ from tuning_operator.api.status import (
     TrialCounts,
     Usage,
 )
-from tuning_operator.engine import confirmation, summary
+from tuning_operator.engine import confirmation, final_evaluation, summary
 from tuning_operator.engine import facts as f
 from tuning_operator.engine.facts import Role, SamplerChoice, StudyCause, StudyFacts, Trial, TrialState
 from tuning_operator.engine.generalization import large_batch_gap
@@ -60,6 +61,7 @@ def project(
         top=top,
         improvement=_confirmed_gain(confirmed) or _improvement(facts),
         confirmation=_confirmation(facts, confirmed) if confirmed else None,
+        final_evaluation=_final_evaluation(facts),
         diagnoses=_diagnoses(facts),
         usage=_usage(facts, now),
         search=SearchStatus(sampler=choice.sampler, reason=choice.reason) if choice else None,
@@ -181,6 +183,9 @@ def _following_up(facts: StudyFacts) -> _State:
     winner, ended = summary.winner(facts), len(tally(facts).confirmations)
     if winner is None:
         return _State("True", "StoppingTrials")
+    if ended >= facts.spec.confirmation.repeats:
+        tested = f"{len(tally(facts).finals)} of {final_evaluation.runs(facts.spec)} runs on the test set have ended"
+        return _State("True", "Testing", tested)
     runs = f"{ended} of {facts.spec.confirmation.repeats} fresh runs of trial {winner.number} have ended"
     return _State("True", "Confirming", runs)
 
@@ -298,6 +303,21 @@ def _confirmation(facts: StudyFacts, found: confirmation.Confirmed) -> Confirmat
     )
 
 
+def _final_evaluation(facts: StudyFacts) -> FinalEvaluationStatus | None:
+    found = final_evaluation.figures(facts)
+    if found is None:
+        return None
+    return FinalEvaluationStatus(
+        best=_finite(found.best),
+        baseline=_finite(found.baseline),
+        low=_finite(found.interval.low) if found.interval else None,
+        high=_finite(found.interval.high) if found.interval else None,
+        validation_gap=_finite(found.validation_gap),
+        verdict=found.outcome,
+        message=found.message,
+    )
+
+
 def _pruning(facts: StudyFacts) -> PruningStatus | None:
     if facts.spec.pruning.pruner == "none":
         return None
@@ -339,7 +359,7 @@ def _estimated_completion(facts: StudyFacts, now: float) -> datetime | None:
     told, spec = tally(facts), facts.spec
     if not told.trials:
         return None
-    left = spec.confirmation.repeats - len(told.confirmations)
+    left = spec.confirmation.repeats + final_evaluation.runs(spec) - len(told.confirmations) - len(told.finals)
     if facts.searching:
         left += spec.budget.max_trials + spec.baseline.repeats - told.trials
     waves = math.ceil(max(left, 0) / facts.slots)

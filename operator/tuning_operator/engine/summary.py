@@ -30,6 +30,11 @@ def confirmations(facts: StudyFacts) -> tuple[Trial, ...]:
     return (*tally(facts).confirmations, *(trial for trial in facts.unfinished if trial.role is Role.CONFIRM))
 
 
+def finals(facts: StudyFacts) -> tuple[Trial, ...]:
+    """The runs of the final evaluation, finished ones first."""
+    return (*tally(facts).finals, *(trial for trial in facts.unfinished if trial.role is Role.FINAL))
+
+
 def searched(facts: StudyFacts) -> int:
     """How many search trials there are, whatever became of them."""
     return tally(facts).search + sum(trial.role is Role.SEARCH for trial in facts.unfinished)

@@ -53,6 +53,7 @@ class Tally:
     pruned_hours: float = 0.0  # of these, those of search trials that were pruned
     baselines: tuple[Trial, ...] = ()  # they are few
     confirmations: tuple[Trial, ...] = ()  # so are they
+    finals: tuple[Trial, ...] = ()  # and they
     states: Counter[TrialState] = field(default_factory=Counter)  # of search trials
     stopped: int = 0  # search trials that the end of the study stopped
     disruptions: int = 0  # of search trials, those that nobody asked for
@@ -81,6 +82,7 @@ class Tally:
             complete_hours=sum(map(_hours, complete)),
             pruned_hours=sum(_hours(trial) for trial in search if trial.state is TrialState.PRUNED),
             baselines=tuple(trial for trial in told if trial.role is Role.BASELINE),
+            finals=tuple(trial for trial in told if trial.role is Role.FINAL),
             confirmations=tuple(trial for trial in told if trial.role is Role.CONFIRM),
             states=Counter(trial.state for trial in search),
             stopped=sum(trial.state is TrialState.FAIL and trial.reason == STUDY_ENDED for trial in search),
@@ -107,6 +109,7 @@ class Tally:
             complete_hours=self.complete_hours + other.complete_hours,
             pruned_hours=self.pruned_hours + other.pruned_hours,
             baselines=tuple(sorted((*self.baselines, *other.baselines), key=_number)),
+            finals=tuple(sorted((*self.finals, *other.finals), key=_number)),
             confirmations=tuple(sorted((*self.confirmations, *other.confirmations), key=_number)),
             states=self.states + other.states,
             stopped=self.stopped + other.stopped,

@@ -24,7 +24,11 @@ def opening(record: StudyRecord) -> Html:
         element("h1", _headline(record)),
         element("p", _sought(record), class_="lead"),
         _key_figures(record),
-        *(element("p", sentence) for sentence in (_trust(record), _failures(record), _diagnosed(record)) if sentence),
+        *(
+            element("p", sentence)
+            for sentence in (_trust(record), _tested(record), _failures(record), _diagnosed(record))
+            if sentence
+        ),
         _ending(record),
     )
 
@@ -127,6 +131,19 @@ def _trust(record: StudyRecord) -> str | None:
         "The gain is provisional: the best of many single runs is partly luck, so expect somewhat less when these parameters "
         "are trained again with other seeds."
     )
+
+
+def _tested(record: StudyRecord) -> str | None:
+    test, spec = record.status.final_evaluation, record.spec.final_evaluation
+    if test is None or spec is None:
+        return None
+    figures = ""
+    if test.best is not None and test.baseline is not None:
+        figures = f"Tested on rows that no other run saw, the best parameters reach {spec.metric} {score(test.best)}, "
+        figures += f"the defaults {score(test.baseline)}. "
+    gap = test.validation_gap
+    flattered = f" Validation rows flattered the best parameters by {number(gap)}." if gap is not None and gap > 0 else ""
+    return f"{figures}{test.verdict}: {test.message}.{flattered}"
 
 
 def _confirmed(fresh: ConfirmationStatus, gain: Improvement | None) -> str:

@@ -21,6 +21,7 @@ def completed(result: Result, at: float) -> Ended:
         metrics=result.metrics,
         pruned=result.pruned,
         diagnoses=result.diagnoses,
+        notes=result.notes,
     )
 
 

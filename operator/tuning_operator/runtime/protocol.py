@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from tuning_operator.engine.facts import Observation, StudyCause
 
@@ -26,6 +26,7 @@ class Launch:
     """What the runtime needs to run an attempt; the container itself it has from the study."""
 
     key: AttemptKey
+    template: Mapping[str, Any] = field(default_factory=dict)  # merged into the Pod template of this attempt alone
     environment: Mapping[str, str]  # TUNING_* of the contract, but for paths and tokens, which the runtime knows
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from tuning_operator.api.diagnoses import Diagnosis
@@ -34,6 +35,7 @@ def ended_to_json(ended: Ended) -> str:
             "pruned": ended.pruned,
             "placed_at": ended.placed_at,
             **diagnoses_document(ended.diagnoses),
+            **_notes_document(ended.notes),
         }
     )
 
@@ -42,6 +44,10 @@ def ended_from_json(text: str) -> Ended:
     """The inverse of `ended_to_json`."""
     fields = json.loads(text)
     return Ended(**fields | {"outcome": Outcome(fields["outcome"]), "diagnoses": _diagnoses(fields)})
+
+
+def _notes_document(notes: Mapping[str, str]) -> dict[str, Any]:
+    return {"notes": dict(notes)} if notes else {}
 
 
 def diagnoses_document(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
@@ -80,11 +86,18 @@ class Posted:
     metrics: Mapping[str, float]
     pruned: bool
     diagnoses: tuple[Diagnosis, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
-def posted_to_json(metrics: Mapping[str, float], *, pruned: bool, diagnoses: Sequence[Diagnosis] = ()) -> str:
+def posted_to_json(
+    metrics: Mapping[str, float],
+    *,
+    pruned: bool,
+    diagnoses: Sequence[Diagnosis] = (),
+    notes: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """A result that the gateway received."""
-    return to_json({"metrics": dict(metrics), "pruned": pruned, **diagnoses_document(diagnoses)})
+    return to_json({"metrics": dict(metrics), "pruned": pruned, **diagnoses_document(diagnoses), **_notes_document(notes)})
 
 
 def posted_from_json(text: str) -> Posted:

@@ -236,13 +236,20 @@ class Ledger:
         return self._record_of_attempt(trial, attempt, "stop_reason", reason.value)
 
     def post_result(
-        self, trial: int, attempt: int, metrics: Mapping[str, float], *, pruned: bool, diagnoses: Sequence[Diagnosis] = ()
+        self,
+        trial: int,
+        attempt: int,
+        metrics: Mapping[str, float],
+        *,
+        pruned: bool,
+        diagnoses: Sequence[Diagnosis] = (),
+        notes: Mapping[str, str] = MappingProxyType({}),
     ) -> bool:
         """Record the result that the attempt sent; the first one wins, and none is taken once the attempt is concluded.
 
         Returns whether this result is the recorded one, so that a repeated post is accepted like the first.
         """
-        posted = codec.posted_to_json(metrics, pruned=pruned, diagnoses=diagnoses)
+        posted = codec.posted_to_json(metrics, pruned=pruned, diagnoses=diagnoses, notes=notes)
         return self._record_of_attempt(trial, attempt, "posted_json", posted)
 
     def conclude(self, trial: int, attempt: int, ended: Ended, *, last_step: int, gpu_seconds: float, tell: Tell | None) -> None:

@@ -132,6 +132,7 @@ def _attempt(row: AnyRow) -> Attempt:
         posted=posted.metrics if posted else None,
         posted_pruned=posted.pruned if posted else False,
         posted_diagnoses=posted.diagnoses if posted else (),
+        posted_notes=posted.notes if posted else {},
         ended=_if(codec.ended_from_json, row.ended_json),
         last_step=row.last_step,
     )

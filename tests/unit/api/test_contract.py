@@ -145,13 +145,13 @@ def test_a_word_without_dollars_stays_as_it_is(word: str) -> None:
         ('{"acc": 1, "message": "early stop"}', Result(metrics={"acc": 1.0}, message="early stop")),
         ('{"message": "inf"}', Result(metrics={}, message="inf")),
         ('{"message": 3}', Result(metrics={"message": 3.0})),
-        ('{"acc": 1, "note": "x", "converged": true, "lr": null}', Result(metrics={"acc": 1.0})),
+        ('{"acc": 1, "note": "x", "converged": true, "lr": null}', Result(metrics={"acc": 1.0}, notes={"note": "x"})),
         (
             '{"a": "inf", "b": "-Infinity", "c": Infinity, "d": 1e999}',
             Result(metrics=dict(zip("abcd", (math.inf, -math.inf, math.inf, math.inf), strict=True))),
         ),
         (f'{{"a": {10**400}, "b": {-(10**400)}}}', Result(metrics={"a": math.inf, "b": -math.inf})),
-        ('{"acc": "0.93"}', Result(metrics={})),
+        ('{"acc": "0.93"}', Result(metrics={}, notes={"acc": "0.93"})),
     ],
 )
 def test_a_result_is_read(text: str, result: Result) -> None:

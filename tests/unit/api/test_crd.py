@@ -89,7 +89,7 @@ def test_every_list_string_and_map_has_a_maximum() -> None:
 def test_unknown_fields_are_kept_only_in_the_template_and_in_maps_of_parameters() -> None:
     kept = {path for path, node in NODES.items() if PRESERVED in node and ".trial.template." not in path}
     parameters = {".spec.search.seedTrials[]", ".status.best.parameters", ".status.top[].parameters"}
-    assert kept == {".spec.trial.template"} | parameters
+    assert kept == {".spec.trial.template", ".spec.finalEvaluation.template"} | parameters
 
 
 @pytest.mark.parametrize(

@@ -606,6 +606,20 @@ WRONG = [
         "-1 is below 0",
         "make it at least 0",
     ),
+    Wrong(
+        "a final evaluation without a baseline",
+        {"spec.finalEvaluation": {"metric": "test_accuracy"}, "spec.baseline": {"repeats": 0}},
+        "spec.finalEvaluation",
+        "compares the winner with the baseline, which is off",
+        "set baseline: {repeats: 3}",
+    ),
+    Wrong(
+        "a final evaluation without repeats",
+        {"spec.finalEvaluation": {"metric": "test_accuracy", "repeats": 0}},
+        "spec.finalEvaluation.repeats",
+        "0 is below 1",
+        "make it at least 1",
+    ),
     # The template
     Wrong(
         "a template without containers",

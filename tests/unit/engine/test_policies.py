@@ -20,6 +20,7 @@ from tuning_operator.engine.policies import (
     conclude,
     confirm,
     expiry,
+    final,
     mend,
     pruning,
     release,
@@ -260,6 +261,22 @@ def _confirms_the_winner(world: Build) -> None:
     assert (w.facts.verdict.reason, w.facts.verdict.succeeded) == ("MaxTrialsReached", True)
 
 
+def _tests_the_winner_and_the_defaults(world: Build) -> None:
+    w = world(
+        baseline={"repeats": 1},
+        budget={"maxTrials": 1, "parallelism": 1},
+        confirmation={"repeats": 1},
+        finalEvaluation={"metric": "test_accuracy", "repeats": 2},
+    )
+    w.run_to_end(lambda trial: (Outcome.SUCCEEDED, 0.9))
+    roles = [trial.role for trial in w.facts.trials]
+    assert roles == [Role.BASELINE, Role.SEARCH, Role.CONFIRM, *[Role.FINAL] * 4]
+    tested = [trial.parameters for trial in w.facts.of(Role.FINAL)]
+    assert tested == [w.facts.trial(1).parameters, w.facts.trial(0).parameters] * 2
+    assert w.facts.verdict is not None
+    assert "the test set cannot tell" in w.facts.verdict.message
+
+
 SCENARIOS: Final = (
     Scenario("records how an attempt ended and tells its trial", conclude.policy, _ends_are_recorded),
     Scenario("treats an attempt that vanished as disrupted, not failed", conclude.policy, _vanished_attempt_is_disrupted),
@@ -281,6 +298,7 @@ SCENARIOS: Final = (
     Scenario("runs the baseline before any search trial", baseline.policy, _baseline_first),
     Scenario("fills free slots with search trials", search.policy, _fills_free_slots),
     Scenario("runs the winner again after the search, so often as confirmation says", confirm.policy, _confirms_the_winner),
+    Scenario("tests the winner and the defaults last, in turn", final.policy, _tests_the_winner_and_the_defaults),
     Scenario("deletes a finished study after its time to live", expiry.policy, _expires),
 )
 _ids = [scenario.sentence for scenario in SCENARIOS]

@@ -12,10 +12,11 @@ from tests.support.simulated_world import SimulatedWorld
 from tests.support.studies import study_spec
 
 from tuning_operator.api.stopping import Stopping
-from tuning_operator.api.study import StudySpec
+from tuning_operator.api.study import Baseline, StudySpec
 from tuning_operator.engine.deadlines import next_deadline
 from tuning_operator.engine.decide import decide
 from tuning_operator.engine.facts import Outcome, Role, Trial, TrialState
+from tuning_operator.engine.final_evaluation import runs
 
 MILLISECOND: Final = 1e-3  # what rounding may move a deadline by is far less
 
@@ -46,10 +47,11 @@ def test_whatever_happens_counts_are_exact_and_every_study_ends(spec: StudySpec,
         assert len(search) >= world.max_trials_at_verdict
         assert not any(trial.reason == "StudyEnded" for trial in search)
     assert len(facts.of(Role.CONFIRM)) == (0 if facts.search_end is None or facts.deleted else spec.confirmation.repeats)
+    assert len(facts.of(Role.FINAL)) == (0 if facts.search_end is None or facts.deleted else runs(spec))
     assert len({tuple(trial.parameters.items()) for trial in facts.of(Role.CONFIRM)}) <= 1, "all of one winner"
     assert len({trial.seed for trial in facts.trials}) == len(facts.trials), "with seeds that nobody used"
     per_trial = 1 + spec.retry.failures + 5 * 6  # every run of fruitless disruptions, once per report step
-    assert attempts <= per_trial * (world.most_trials + spec.baseline.repeats + spec.confirmation.repeats)
+    assert attempts <= per_trial * (world.most_trials + spec.baseline.repeats + spec.confirmation.repeats + runs(spec))
 
 
 @settings(max_examples=200, deadline=None)
@@ -84,8 +86,8 @@ def test_nothing_is_decided_before_the_next_deadline_and_something_at_it(spec: S
 def test_exactly_max_trials_for_every_sequence_of_outcomes(spec: StudySpec, ends: list[tuple[Outcome, float | None]]) -> None:
     budget = spec.budget.model_copy(update={"max_failed_trials": None, "max_duration": None, "max_gpu_hours": None})
     objective = spec.objective.model_copy(update={"target": None})
-    baseline = spec.baseline.model_copy(update={"repeats": 0})
-    spec = spec.model_copy(update={"budget": budget, "objectives": (objective,), "baseline": baseline, "stopping": Stopping()})
+    without = {"final_evaluation": None, "baseline": Baseline(repeats=0), "stopping": Stopping()}
+    spec = spec.model_copy(update={"budget": budget, "objectives": (objective,), **without})
     world = SimulatedWorld(spec=spec)
     sequence = iter(ends * 100)
     world.run_to_end(lambda _trial: next(sequence, (Outcome.SUCCEEDED, 0.5)))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+from tuning_operator.api.contract import metric_of
 from tuning_operator.engine.actions import ConcludeAttempt
 from tuning_operator.engine.facts import (
     RESULT_INVALID,
@@ -35,7 +36,7 @@ def policy(facts: StudyFacts, now: float) -> Iterator[ConcludeAttempt]:
     for trial in facts.live:
         seen = _seen_end(trial.last, now)
         if seen is not None:
-            ended = settle(trial.last, seen, metric=facts.spec.objective.metric)
+            ended = settle(trial.last, seen, metric=metric_of(facts.spec, trial.role))
             yield ConcludeAttempt(
                 trial=trial.number,
                 attempt=trial.last.number,
@@ -67,6 +68,7 @@ def settle(attempt: Attempt, ended: Ended, *, metric: str) -> Ended:
             metrics=attempt.posted,
             pruned=attempt.posted_pruned or ended.pruned,
             diagnoses=attempt.posted_diagnoses or ended.diagnoses,
+            notes=attempt.posted_notes or ended.notes,
         )
         if ended.outcome is Outcome.DISRUPTED or ended.reason == RESULT_INVALID:
             ended = replace(ended, outcome=Outcome.SUCCEEDED, reason="Completed")

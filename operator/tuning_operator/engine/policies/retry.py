@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from tuning_operator.api.contract import metric_of
 from tuning_operator.api.study import StudySpec
 from tuning_operator.engine.actions import Tell
 from tuning_operator.engine.facts import NOT_COUNTED, Ended, Outcome, Trial, TrialState
@@ -18,7 +19,7 @@ def tell_or_retry(trial: Trial, ended: Ended, spec: StudySpec) -> Tell | None:
     tell: Tell | None = None
     match ended.outcome:
         case Outcome.SUCCEEDED:
-            tell = Tell(state=TrialState.COMPLETE, value=ended.metrics[spec.objective.metric], reason=ended.reason)
+            tell = Tell(state=TrialState.COMPLETE, value=ended.metrics[metric_of(spec, trial.role)], reason=ended.reason)
         case Outcome.PRUNED:
             tell = Tell(state=TrialState.PRUNED, value=_last_report(trial), reason=ended.reason, message=ended.message)
         case Outcome.INFEASIBLE | Outcome.STOPPED:

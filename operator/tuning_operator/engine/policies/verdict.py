@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from tuning_operator.api.base import seconds
-from tuning_operator.engine import confirmation, summary
+from tuning_operator.engine import confirmation, final_evaluation, summary
 from tuning_operator.engine.actions import DecideEnd, EndSearch
 from tuning_operator.engine.facts import StudyFacts, Trial, TrialState, Verdict
 from tuning_operator.engine.policies import stopping
@@ -29,7 +29,8 @@ def policy(facts: StudyFacts, now: float) -> Iterator[EndSearch | DecideEnd]:
 
 
 def _something_follows(facts: StudyFacts) -> bool:
-    return facts.spec.confirmation.repeats > 0 and summary.best(facts) is not None
+    follows = facts.spec.confirmation.repeats > 0 or facts.spec.final_evaluation is not None
+    return follows and summary.best(facts) is not None
 
 
 def deleted(facts: StudyFacts, now: float) -> Verdict | None:
@@ -140,9 +141,13 @@ def not_worth_its_cost(facts: StudyFacts, now: float) -> Verdict | None:
 def follow_up_done(facts: StudyFacts, now: float) -> Verdict | None:
     """What follows the search is done: the search's verdict stands, and says what came out."""
     end = facts.search_end
-    if end is None or facts.unfinished or len(summary.confirmations(facts)) < facts.spec.confirmation.repeats:
+    spec = facts.spec
+    if end is None or facts.unfinished or len(summary.confirmations(facts)) < spec.confirmation.repeats:
         return None
-    said = (end.message, confirmation.sentence(facts))
+    if len(summary.finals(facts)) < final_evaluation.runs(spec):
+        return None
+    result = final_evaluation.figures(facts)
+    said = (end.message, confirmation.sentence(facts), result.message if result else "")
     return replace(end, message="; ".join(filter(None, said)), at=now)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from tuning_operator.api.constants import API_VERSION, KIND
 from tuning_operator.api.contract import EXIT_CONFIGURATION, EXIT_INTERRUPTED, Places
 from tuning_operator.api.study import TrialTemplate, trainer_container
+from tuning_operator.api.templates import merged
 from tuning_operator.runtime.kubernetes.gpus import NVIDIA_GPU, gpus_of
 from tuning_operator.runtime.kubernetes.names import (
     ATTEMPT_LABEL,
@@ -101,7 +102,7 @@ def build(study: StudyRef, trial: TrialTemplate, launch: Launch, *, endpoint: st
         launch: which attempt, and what it is told.
         endpoint: URL of the gateway; None when there is none to talk to, and then no token either.
     """
-    template = _plain(trial.template)
+    template = _plain(merged(trial.template, launch.template))
     metadata = template.setdefault("metadata", {})
     trainer = trainer_container(template)["name"]
     labels = _labels(study, launch)

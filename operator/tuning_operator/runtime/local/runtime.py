@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tuning_operator.api.contract import Places, ResultError
-from tuning_operator.engine.facts import Observation, Phase, StudyCause
+from tuning_operator.engine.facts import Observation, Phase, Role, StudyCause
 from tuning_operator.runtime.local import shim
 from tuning_operator.runtime.local.command import LocalCommand
 from tuning_operator.runtime.local.files import AttemptFiles, StudyFiles
@@ -61,6 +61,7 @@ class LocalRuntime:
         command: LocalCommand,
         credentials: Credentials,
         *,
+        final: LocalCommand | None = None,
         changed: Callable[[], None],
         grace: float = GRACE_SECONDS,
     ) -> None:
@@ -70,12 +71,14 @@ class LocalRuntime:
             place: where the attempts live.
             command: what stands for the container.
             credentials: how a trial reaches the gateway.
+            final: what stands for it in runs of the final evaluation; None: the same.
             changed: called whenever an observation has changed.
             grace: seconds between SIGTERM and SIGKILL.
         """
         self._place = place
         self._files = StudyFiles(place.root)
         self._command = command
+        self._final = final or command
         self._credentials = credentials
         self._changed = changed
         self._grace = grace
@@ -203,12 +206,13 @@ class LocalRuntime:
             endpoint=self._credentials.endpoint,
             token_file=str(files.token.absolute()),
         )
-        argv, environment = self._command.resolve({**launch.environment, **places.environment()})
+        command = self._final if launch.environment["TUNING_ROLE"] == Role.FINAL else self._command
+        argv, environment = command.resolve({**launch.environment, **places.environment()})
         document = {
             "incarnation": self._place.incarnation,
             "argv": argv,
             "environment": environment,
-            "cwd": self._command.cwd,
+            "cwd": command.cwd,
             "grace": self._grace,
             "lock_fd": lock,
         }
