@@ -42,7 +42,7 @@ from tuning_operator.search.history import Ledger
 from tuning_operator.search.inline import InlineSearcher
 from tuning_operator.search.pool import SearchPool
 from tuning_operator.search.problem import Problem, Suggestion, problem_of
-from tuning_operator.search.random_search import suggest
+from tuning_operator.search.random_search import draws
 from tuning_operator.search.searcher import Searcher
 from tuning_operator.search.space import distribution, encode
 
@@ -95,7 +95,7 @@ def ended(trial: Trial) -> Trial:
 
 
 def random_trials(problem: Problem, count: int) -> list[Trial]:
-    return [trial_of(number, Suggestion(suggest(problem, number).parameters)) for number in range(count)]
+    return [trial_of(number, Suggestion(next(draws(problem, number)))) for number in range(count)]
 
 
 def median_ask(ask: Callable[[], object], end_one: Callable[[], object]) -> float:

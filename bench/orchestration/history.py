@@ -13,7 +13,7 @@ from tests.support.stored_studies import complete, fresh_trial, succeeded
 from tuning_operator.controller.cluster_study import spec_of
 from tuning_operator.search.auto import choose
 from tuning_operator.search.problem import problem_of
-from tuning_operator.search.random_search import suggest
+from tuning_operator.search.random_search import draws
 from tuning_operator.store import Database, StudyIdentity, prepare
 
 
@@ -28,7 +28,7 @@ def fill(url: str, server: ApiServer, raw: dict[str, Any], count: int) -> None:
     ledger.save_choice(choose(spec))
     problem = problem_of(ledger.study_name, spec, "random")
     for number in range(count):
-        trial = fresh_trial(number, parameters=suggest(problem, number).parameters, at=now)
+        trial = fresh_trial(number, parameters=next(draws(problem, number)), at=now)
         value = accuracy(trial.parameters)
         ended = replace(succeeded(value, at=now), metrics={spec.objective.metric: value})
         ledger.claim(trial, spec.parameters)

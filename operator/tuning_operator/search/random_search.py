@@ -19,11 +19,12 @@ def suggest(problem: Problem, number: int, known: Collection[Parameters]) -> Sug
         number: of the trial.
         known: the configurations that may not come again, `distinct.tried`.
     """
-    parameters = distinct.first_new(problem, number, _draws(problem, number), known)
+    parameters = distinct.first_new(problem, number, draws(problem, number), known)
     return Exhausted() if parameters is None else Suggestion(parameters)
 
 
-def _draws(problem: Problem, number: int) -> Iterator[Parameters]:
+def draws(problem: Problem, number: int) -> Iterator[Parameters]:
+    """Configurations of a trial, without end, each drawn uniformly: the first that is new is the trial's."""
     generator = random.Random(derive_seed(problem.seed, "sampler", number))  # noqa: S311 - not for secrets
     while True:
         yield points.configuration(problem.parameters, [generator.random() for _ in problem.parameters])

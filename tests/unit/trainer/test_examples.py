@@ -54,9 +54,9 @@ def test_the_defaults_of_an_example_give_its_objective(path: Path, trial: TrialF
     monkeypatch.chdir(EXAMPLES.parent)
     spec = study(path).spec
     arguments = [*trainer_container(spec.trial.template)["args"], "--epochs=1", "--progress=none"]
-    folds = {"TUNING_FOLDS": str(spec.validation.folds)} if spec.validation else {}
+    folds = str(spec.validation.folds) if spec.validation else ""
     metric = spec.objective.metric
-    assert trial.attempt(*arguments, parameters=defaults(spec.parameters), metric=metric, **folds) == 0
+    assert trial.attempt(*arguments, parameters=defaults(spec.parameters), metric=metric, TUNING_FOLDS=folds) == 0
     assert math.isfinite(trial.result()[metric])
 
 
