@@ -22,11 +22,13 @@ from torch.nn.functional import cross_entropy
 
 from tuning_client import ConfigurationError, Trial
 from tuning_trainer import saved_model
+from tuning_trainer.console import say
 from tuning_trainer.data import FinalData, Problem, TestRows, load_final
+from tuning_trainer.files import replacing
 from tuning_trainer.outcome import Outcome
 from tuning_trainer.precision import Precision
 from tuning_trainer.scoring import answers, scores
-from tuning_trainer.session import Session, say
+from tuning_trainer.session import Session
 from tuning_trainer.settings import Settings
 from tuning_trainer.train import fit
 
@@ -43,7 +45,8 @@ def evaluate_final(trial: Trial, settings: Settings) -> None:
 
     The result holds the metrics of the test rows (`test_accuracy` and so on), `test_rows`, their number, and the notes
     `test_fingerprint`, equal for equal test rows in equal order, and `test_scores`, see `Evaluation.notes`. The output
-    folder holds the model (`saved_model`) and the scores of every row, whatever their number, in `test_scores.npz`.
+    folder holds the model (`saved_model`) and the scores of every row, whatever their number, in `test_scores.npz`. Where
+    it cannot be written, the result's message says so, and the result counts all the same.
 
     Raises:
         Pruned: the study found the trial not worth finishing.
@@ -59,10 +62,9 @@ def evaluate_final(trial: Trial, settings: Settings) -> None:
         data = load_final(settings, session.device)
         model, ended = fit(session, settings, data, validation=None, epochs=trial.final_epochs)
         evaluation = _not_evaluated(trial, ended) if ended.diverged else _evaluated(model, data, data.test())
-        if trial.output_dir and not ended.diverged:
-            _leave(trial.output_dir, model, data, evaluation)
+        remarks = {} if ended.diverged or trial.output_dir is None else _leave(trial.output_dir, model, data, evaluation)
     metrics = {**evaluation.metrics, **ended.metrics, "epochs": ended.epochs, "seconds": ended.seconds}
-    if trial.result(diagnoses=ended.diagnoses, notes=evaluation.notes(trial.metric), **metrics):
+    if trial.result(diagnoses=ended.diagnoses, notes={**remarks, **evaluation.notes(trial.metric)}, **metrics):
         session.remove_checkpoint()
 
 
@@ -136,17 +138,26 @@ def _scores_by_row(outputs: Tensor, targets: Tensor, problem: Problem, target_sc
     return {"target": wanted, "prediction": predictions, "squared_error": errors.square(), "absolute_error": errors.abs()}
 
 
-def _leave(folder: Path, model: nn.Module, data: FinalData, evaluation: Evaluation) -> None:
-    saved_model.save(
-        folder,
-        model,
-        settings=data.settings,
-        problem=data.problem,
-        preparation_state=data.preparation.state(),
-        target_scale=data.target_scale,
-        metrics=evaluation.metrics,
-    )
-    unfinished = folder / f"{SCORES_NAME}.unfinished"
-    with unfinished.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **evaluation.by_row)
-    unfinished.replace(folder / SCORES_NAME)
+def _leave(folder: Path, model: nn.Module, data: FinalData, evaluation: Evaluation) -> dict[str, str]:
+    """Leave the scores by row and the model in the folder; notes for the result.
+
+    A folder that cannot be written costs the model, which can be trained again, but not the test, which must not be
+    made twice.
+    """
+    try:
+        with replacing(folder / SCORES_NAME) as unfinished, unfinished.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **evaluation.by_row)
+        saved_model.save(
+            folder,
+            model,
+            settings=data.settings,
+            problem=data.problem,
+            preparation_state=data.preparation.state(),
+            target_scale=data.target_scale,
+            metrics=evaluation.metrics,
+        )
+    except OSError as error:
+        remark = f"the test counts, but the model is not saved: {folder} cannot be written ({error.strerror or error})"
+        say(f"{remark}; mend the output folder and train it again")
+        return {"message": remark}
+    return {}

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from tuning_client import Trial
+from tuning_trainer.console import say
 from tuning_trainer.data import Fold, load_search
+from tuning_trainer.files import replacing
 from tuning_trainer.scoring import loss_function
-from tuning_trainer.session import Session, say
+from tuning_trainer.session import Session
 from tuning_trainer.settings import Settings
 from tuning_trainer.state import TrainingState
 from tuning_trainer.train import learn, new_state
@@ -169,7 +171,8 @@ def _rounded(rate: float) -> float:
 
 
 def _write(path: Path, curve: Curve) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_text(json.dumps(asdict(curve)) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    try:
+        with replacing(path) as unfinished:
+            unfinished.write_text(json.dumps(asdict(curve)) + "\n", encoding="utf-8")
+    except OSError as error:
+        say(f"the curve {path} cannot be written: {error.strerror or error}; the range counts all the same")

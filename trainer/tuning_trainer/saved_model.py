@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from tuning_trainer import models
 from tuning_trainer.data.preparation import Preparation
 from tuning_trainer.data.problem import Problem
+from tuning_trainer.files import replacing
 from tuning_trainer.settings import Settings
 
 WEIGHTS_NAME: Final = "model.safetensors"
@@ -118,7 +119,6 @@ def save(
     Raises:
         OSError: the folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     arrays = {name: value for name, value in preparation_state.items() if isinstance(value, np.ndarray)}
     plain = {name: value for name, value in preparation_state.items() if name not in arrays}
     weights = _written(folder / WEIGHTS_NAME, lambda path: safetensors.torch.save_model(model, str(path)))
@@ -203,13 +203,13 @@ def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _written(path: Path, write: Callable[[Path], object]) -> str:
     """Replace a file by what `write` makes, whole or not at all; its SHA-256."""
-    unfinished = path.with_name(path.name + ".unfinished")
-    write(unfinished)
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    digest = _digest(unfinished)
-    unfinished.replace(path)
-    return digest
+    with replacing(path) as unfinished:
+        try:
+            write(unfinished)
+        # As which it disguises a disk that is full.
+        except safetensors.SafetensorError as error:
+            raise OSError(str(error)) from error
+        return _digest(unfinished)
 
 
 def _digest(path: Path) -> str:

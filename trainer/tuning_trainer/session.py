@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from tuning_client import Pruned, Trial
 from tuning_trainer import machine, outcome
 from tuning_trainer.checkpoint import CheckpointFile, CheckpointRefusedError
+from tuning_trainer.console import say
 from tuning_trainer.outcome import Outcome
 from tuning_trainer.progress import Stretch, follower
 from tuning_trainer.settings import Settings
@@ -192,11 +193,6 @@ class Session:
         # An attempt that a newer one has replaced shares the folder with it.
         if isinstance(error, Pruned) and self.trial.stop_reason != _SUPERSEDED:
             self.remove_checkpoint()
-
-
-def say(sentence: str) -> None:
-    """Tell the people who read the trial's output."""
-    sys.stderr.write(f"tuning_trainer: {sentence}\n")
 
 
 def _of_these_rows(saved: Mapping[str, Any], state: TrainingState) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import math
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import safetensors
 import torch
 from tests.support.trainings import TrialFolder, after_step
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
@@ -186,3 +187,28 @@ def test_it_trains_on_more_rows_than_a_search(trial: TrialFolder) -> None:
     with mock.patch.object(torch, "randperm", noted):
         assert attempt(trial, *SHORT) == 0
     assert set(seen) == {ROWS_OF_THE_SEARCH}
+
+
+def a_file_in_its_place(folder: Path) -> AbstractContextManager[object]:
+    folder.write_text("no folder")
+    return nullcontext()
+
+
+def a_disk_that_is_full_after_the_scores(folder: Path) -> AbstractContextManager[object]:
+    full = safetensors.SafetensorError("Error while serializing: I/O error: No space left on device")
+    return mock.patch("safetensors.torch.save_model", side_effect=full)
+
+
+@pytest.mark.parametrize("unwritable", [a_file_in_its_place, a_disk_that_is_full_after_the_scores])
+def test_a_folder_that_cannot_be_written_costs_the_model_and_not_the_test(
+    trial: TrialFolder, capsys: pytest.CaptureFixture[str], unwritable: Callable[[Path], AbstractContextManager[object]]
+) -> None:
+    folder = trial.path / "output"
+    with unwritable(folder):
+        assert attempt(trial, *SHORT) == 0
+    result = trial.result()
+    assert result["test_rows"] == 360
+    assert f"the model is not saved: {folder} cannot be written" in result["message"]
+    assert result["message"] in capsys.readouterr().err
+    assert not trial.checkpoint.exists()
+    assert not list(trial.path.rglob("*.unfinished"))

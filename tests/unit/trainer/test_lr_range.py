@@ -107,3 +107,10 @@ def test_an_interrupted_test_begins_anew(trial: TrialFolder) -> None:
         assert attempt(trial) == 75
     assert attempt(trial) == 0
     assert trial.result()["suggested_max"] > 0
+
+
+def test_a_curve_that_cannot_be_written_does_not_cost_the_range(trial: TrialFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    (trial.path / "output").write_text("no folder")
+    assert attempt(trial) == 0
+    assert trial.result()["suggested_max"] > 0
+    assert "lr_range.json cannot be written: File exists; the range counts all the same" in capsys.readouterr().err
