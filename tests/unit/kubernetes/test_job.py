@@ -235,6 +235,27 @@ def test_gpus_that_the_template_asks_for_itself_are_not_added_to() -> None:
     assert trainer(template({"name": "train", "resources": resources}), gpus=1)["resources"] == resources
 
 
+def test_what_a_run_adds_to_the_template_is_in_its_job_alone() -> None:
+    volume = {"name": "test-rows", "persistentVolumeClaim": {"claimName": "test-rows"}}
+    mounts = [{"name": "test-rows", "mountPath": "/test"}]
+    additions = {"spec": {"containers": [{"name": "train", "volumeMounts": mounts}], "volumes": [volume]}}
+    search = trial(template())
+    final = build(STUDY, search, Launch(key=KEY, environment=ENVIRONMENT, template=additions), endpoint=ENDPOINT)
+    spec = final["spec"]["template"]["spec"]
+    assert volume in spec["volumes"]
+    assert (spec["containers"][0]["image"], mounts[0] in spec["containers"][0]["volumeMounts"]) == ("trainer:1", True)
+    assert "test-rows" not in json.dumps(build(STUDY, search, Launch(key=KEY, environment=ENVIRONMENT), endpoint=ENDPOINT))
+
+
+def test_gpus_that_a_run_asks_for_itself_are_not_added_to() -> None:
+    resources = {"limits": {"amd.com/gpu": 1}}
+    launch = Launch(
+        key=KEY, environment=ENVIRONMENT, template={"spec": {"containers": [{"name": "train", "resources": resources}]}}
+    )
+    made = build(STUDY, trial(template(), gpus=1), launch, endpoint=ENDPOINT)
+    assert made["spec"]["template"]["spec"]["containers"][0]["resources"] == resources
+
+
 def test_shared_memory_is_as_large_as_the_memory() -> None:
     spec = pod_spec(template())
     assert {"name": "tuning-shared-memory", "emptyDir": {"medium": "Memory"}} in spec["volumes"]

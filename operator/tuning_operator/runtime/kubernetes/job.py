@@ -109,7 +109,7 @@ def build(study: StudyRef, trial: TrialTemplate, launch: Launch, *, endpoint: st
     user_labels = metadata.get("labels") or {}
     metadata["labels"] = {**user_labels, **labels}
     metadata["annotations"] = {**(metadata.get("annotations") or {}), TRAINER_ANNOTATION: trainer}
-    _complete(template["spec"], trainer, launch.environment, gpus=_gpus_to_add(trial), endpoint=endpoint)
+    _complete(template["spec"], trainer, launch.environment, gpus=0 if gpus_of(template) else trial.gpus, endpoint=endpoint)
     queue = {label: user_labels[label] for label in (KUEUE_QUEUE_LABEL, KUEUE_PRIORITY_LABEL) if label in user_labels}
     return {
         "apiVersion": "batch/v1",
@@ -150,10 +150,6 @@ def _labels(study: StudyRef, launch: Launch) -> dict[str, str]:
         ROLE_LABEL: launch.environment["TUNING_ROLE"],
         **_identity(study, launch.key),
     }
-
-
-def _gpus_to_add(trial: TrialTemplate) -> int:
-    return 0 if gpus_of(trial.template) else trial.gpus
 
 
 def _complete(spec: dict[str, Any], trainer: str, environment: Mapping[str, str], *, gpus: int, endpoint: str | None) -> None:
