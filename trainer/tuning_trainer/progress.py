@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -13,9 +14,11 @@ from typing import Any, Final, TextIO
 from tqdm import tqdm
 
 from tuning_client import ConfigurationError, Trial
+from tuning_trainer.console import say
 from tuning_trainer.settings import Settings
 
 _SECONDS_BETWEEN_LINES: Final = 1.0
+_SECONDS_BETWEEN_FLUSHES: Final = 10.0
 _SHOWN: Final = 3
 """Metrics beside a bar."""
 
@@ -139,35 +142,73 @@ class Bar(Follower):
 
 
 class EventFiles(Follower):
-    """Curves for TensorBoard, those of each fold in a folder of its own.
+    """Curves for TensorBoard, those of each fold in a folder of its own. Given up once that cannot be written.
 
     Args:
-        folder: made when the first epoch is done.
+        folder: made when training begins.
+        clock: in seconds.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder
+        self._clock = clock
+        self._given_up = False
+        # Not a SummaryWriter: its thread dies on a full disk, and who gives it more than ten values then waits for ever.
         self._writer: Any = None
+        self._next_flush = float("-inf")
 
     def begin(self, stretch: Stretch) -> None:
         """See `Follower`."""
         # Takes a second to import, and few want it.
-        from tensorboardX import SummaryWriter  # noqa: PLC0415
+        from tensorboardX.proto.event_pb2 import Event, SessionLog  # noqa: PLC0415
+        from tensorboardX.record_writer import RecordWriter  # noqa: PLC0415
 
         self.close()
+        if self._given_up:
+            return
         folder = self._folder if stretch.fold is None else self._folder / f"fold-{stretch.fold}"
         # An attempt that was killed may have written epochs that are now repeated.
-        self._writer = SummaryWriter(str(folder), purge_step=1 + stretch.done // max(stretch.steps, 1))
+        first = 1 + stretch.done // max(stretch.steps, 1)
+        with self._giving_up():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._writer = RecordWriter(str(folder / f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"))
+            self._write(Event(file_version="brain.Event:2"))
+            self._write(Event(step=first, session_log=SessionLog(status=SessionLog.START)))
 
     def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
         """See `Follower`."""
-        for name, value in metrics.items():
-            self._writer.add_scalar(name, value, number)
+        if self._writer is None:
+            return
+        from tensorboardX.proto.event_pb2 import Event  # noqa: PLC0415
+        from tensorboardX.summary import scalar  # noqa: PLC0415
+
+        with self._giving_up():
+            for name, value in metrics.items():
+                self._write(Event(step=number, summary=scalar(name, value)))
+            if self._clock() >= self._next_flush:
+                self._writer.flush()
+                self._next_flush = self._clock() + _SECONDS_BETWEEN_FLUSHES
+
+    def _write(self, event: Any) -> None:
+        event.wall_time = time.time()
+        self._writer.write(event.SerializeToString())
+
+    @contextmanager
+    def _giving_up(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if self._writer is not None:
+                with suppress(OSError):  # what it still holds cannot be written either
+                    self._writer.close()
+            self._writer, self._given_up = None, True
+            say(f"event files in {self._folder} cannot be written: {error.strerror or error}; training goes on without them")
 
     def close(self) -> None:
         """See `Follower`."""
         if self._writer is not None:
-            self._writer.close()
+            with self._giving_up():
+                self._writer.close()
             self._writer = None
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 import sys
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from tuning_trainer.progress import Bar, EventFiles, Everyone, Follower, Lines, Stretch, follower
 from tuning_trainer.settings import Settings
@@ -71,11 +74,39 @@ def test_a_bar_continues_where_an_earlier_attempt_was() -> None:
 
 
 def test_event_files_continue_without_the_epochs_that_are_repeated(tmp_path: Path) -> None:
-    told(EventFiles(tmp_path), Stretch(fold=None, epochs=9, steps=3, done=7))
-    with mock.patch("tensorboardX.SummaryWriter") as writer:
-        told(EventFiles(tmp_path), Stretch(fold=2, epochs=9, steps=3, done=7), {"loss": 0.5})
-    writer.assert_called_once_with(str(tmp_path / "fold-2"), purge_step=3)
-    writer.return_value.add_scalar.assert_called_once_with("loss", 0.5, 1)
+    told(EventFiles(tmp_path), Stretch(fold=2, epochs=9, steps=3, done=7), {"loss": 0.5})
+    (file,) = (tmp_path / "fold-2").iterdir()
+    _version, start, epoch = events(file)
+    assert (start.session_log.status, start.step) == (SessionLog.START, 3)
+    assert [(value.tag, value.simple_value) for value in epoch.summary.value] == [("loss", 0.5)]
+    assert epoch.step == 1
+
+
+def events(file: Path) -> Iterator[Any]:
+    """What an event file holds: records of a length, its checksum, the event and its checksum."""
+    content = file.read_bytes()
+    while content:
+        (length,) = struct.unpack_from("<Q", content)
+        yield Event.FromString(content[12 : 12 + length])
+        content = content[12 + length + 4 :]
+
+
+@pytest.mark.parametrize("epochs", [0, 1], ids=["when they are closed", "in an epoch"])
+def test_event_files_on_a_full_disk_are_told_of_once(tmp_path: Path, capsys: pytest.CaptureFixture[str], epochs: int) -> None:
+    files = EventFiles(tmp_path)
+    with mock.patch("tensorboardX.record_writer.open_file", side_effect=lambda _path: Path("/dev/full").open("wb")):
+        for fold in range(2):
+            told(files, Stretch(fold=fold, epochs=epochs, steps=1), *[{"loss": 1.0}] * epochs)
+    sentence = f"event files in {tmp_path} cannot be written: No space left on device; training goes on without them"
+    assert capsys.readouterr().err.splitlines() == [f"tuning_trainer: {sentence}"]
+
+
+def test_event_files_without_a_folder_that_can_be_made_are_told_of_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "output").write_text("no folder")
+    told(EventFiles(tmp_path / "output" / "tensorboard"), Stretch(fold=None, epochs=2, steps=1), {"loss": 1.0}, {"loss": 0.5})
+    assert capsys.readouterr().err.count("cannot be written: Not a directory; training goes on without them") == 1
 
 
 WATCHERS: dict[str, tuple[str, bool, bool, type[Follower]]] = {
