@@ -205,6 +205,7 @@ def _diagnoses(settings: Settings, rows: Learnable, validation: Source | None, s
         task=rows.problem.task,
         loss=state.measures.first_loss,
         chance_loss=rows.chance_loss,
+        outputs=rows.problem.outputs,
         validation_rows=len(validation),
         feature_spread=rows.spread.ratio if rows.spread else None,
     )

@@ -44,6 +44,7 @@ class Story:
 
     epochs: int = 20
     loss: float = 2.3
+    chance_loss: float = 2.3
     task: str = "classification"
     validation_rows: int = 360
     feature_spread: float | None = None
@@ -55,7 +56,8 @@ class Story:
             settings=Settings(**{"epochs": self.epochs, "learning_rate": 1e-3, **self.settings}),
             task="classification" if self.task == "classification" else "regression",
             loss=self.loss,
-            chance_loss=2.3,
+            chance_loss=self.chance_loss,
+            outputs=10 if self.task == "classification" else 1,
             validation_rows=self.validation_rows,
             feature_spread=self.feature_spread,
         )
@@ -183,6 +185,9 @@ SILENT = {
     "a few dead units are usual": Story(series={"dead_units": always(0.39)}),
     "a late start is no failure to learn": Story(series={"train_loss": lambda n: 2.29 if n < 7 else 0.02}),
     "a first loss of few constant answers is a start": Story(loss=6.8),
+    "where classes are rare a guess costs several constant answers": Story(
+        loss=2.4, chance_loss=0.05, series={"train_loss": always(0.03), "val_loss": always(0.03)}
+    ),
     "a first loss of a few numbers is by chance what it is": Story(
         task="regression", loss=8.0, settings={"batch_size": 4}, series=NO_ACCURACY
     ),
@@ -315,6 +320,8 @@ figures = st.fixed_dictionaries(
 
 @given(st.lists(figures, max_size=30), st.floats(), st.floats(0, 100))
 def test_no_series_is_too_strange_to_be_judged(series: list[dict[str, Any]], loss: float, chance_loss: float) -> None:
-    beginning = Beginning(settings=Settings(), task="classification", loss=loss, chance_loss=chance_loss, validation_rows=1)
+    beginning = Beginning(
+        settings=Settings(), task="classification", loss=loss, chance_loss=chance_loss, outputs=10, validation_rows=1
+    )
     diagnoses = diagnose(beginning, [Epoch(**values) for values in series])
     assert len({diagnosis.name for diagnosis in diagnoses}) == len(diagnoses)

@@ -49,6 +49,7 @@ class Beginning:
         task: which losses and thresholds count.
         loss: of the first batch, before the first step.
         chance_loss: what the best constant answer costs on the training rows.
+        outputs: of the network: classes, or 1.
         validation_rows: their number.
         feature_spread: times that the largest feature is larger than the smallest, where they are not scaled.
     """
@@ -57,6 +58,7 @@ class Beginning:
     task: Literal["classification", "regression"]
     loss: float
     chance_loss: float
+    outputs: int
     validation_rows: int
     feature_spread: float | None = None
 
@@ -115,6 +117,11 @@ class Course:
     def first_loss(self) -> float:
         """Of the first batch, before the first step; above 0."""
         return max(self.beginning.loss, _SMALLEST)
+
+    @property
+    def guess_loss(self) -> float:
+        """What a network costs that knows nothing yet: where some classes are rare, more than the best constant answer."""
+        return max(self.chance_loss, math.log(self.beginning.outputs))
 
     @property
     def start(self) -> float:

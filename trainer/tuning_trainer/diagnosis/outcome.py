@@ -10,7 +10,7 @@ from typing import Final
 from tuning_client import Diagnosis
 from tuning_trainer.diagnosis.course import NO_BETTER, Course, about, named
 
-BAD_START: Final = 3.0  # times a constant answer's loss
+BAD_START: Final = 3.0  # times a guess's loss
 STILL_FALLING: Final = 0.05  # share of the loss's whole fall that the last fifth of the epochs had
 FALLING_SHARE: Final = 0.75  # share of epochs in which a loss fell that is falling, and not just moving
 AT_THE_FLOOR: Final = 0.1  # share of its highest at which a learning rate has run out
@@ -36,13 +36,13 @@ def not_learning(course: Course) -> Diagnosis | None:
 
 def bad_start(course: Course) -> Diagnosis | None:
     """Before its first step the network is confidently wrong."""
-    times = course.first_loss / course.chance_loss
+    times = course.first_loss / course.guess_loss
     # Few standardised targets have by chance a mean square of several times their variance.
     threshold = BAD_START if course.classification else max(BAD_START, 1 + 6 / math.sqrt(course.settings.batch_size))
     if not times > threshold:
         return None
     sentence = (
-        f"Before the first step the loss was {times:.2g} times what a constant answer costs, and has to be unlearnt first:"
+        f"Before the first step the loss was {times:.2g} times what a guess costs, and has to be unlearnt first:"
         " scale the features, add normalization, or start from smaller weights."
     )
     return named("bad-start", sentence, times, threshold)
