@@ -15,11 +15,14 @@ from tuning_trainer.data.preparation import Preparation
 from tuning_trainer.data.problem import Problem
 from tuning_trainer.data.rows import Rows, Spread
 from tuning_trainer.data.sources import Source, open_source
-from tuning_trainer.data.targets import Target
+from tuning_trainer.data.targets import Codes, Target
 from tuning_trainer.settings import Settings
 
 WIDE_SPREAD: Final = 100.0
 """Times that one feature may be larger than another before leaving them unscaled is warned of."""
+
+RARE: Final = 10.0
+"""Times that a class may be rarer than the commonest before that is warned of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +69,7 @@ def fit(rows: Rows, target: Target, settings: Settings, device: torch.device) ->
     preparation = rows.fit(settings.scaling)
     problem = Problem(target.task, preparation.input_shape, target.outputs, target.class_names)
     spread = rows.spread() if settings.scaling == "none" else None
-    warnings = _warnings(spread)
+    warnings = _about_scales(spread)
     if target.task == "regression":
         if settings.class_weights != "none":
             raise ConfigurationError(
@@ -85,6 +88,8 @@ def fit(rows: Rows, target: Target, settings: Settings, device: torch.device) ->
         )
     classes = rows.targets.astype(np.int64)
     balanced = settings.class_weights == "balanced"
+    if not balanced:
+        warnings += _about_rare_classes(classes, target)
     weights = targets.balanced_weights(classes, target.outputs) if balanced else np.ones(target.outputs)
     return Fitted(
         problem=problem,
@@ -97,7 +102,21 @@ def fit(rows: Rows, target: Target, settings: Settings, device: torch.device) ->
     )
 
 
-def _warnings(spread: Spread | None) -> tuple[str, ...]:
+def _about_rare_classes(classes: Codes, target: Target) -> tuple[str, ...]:
+    counts = np.bincount(classes, minlength=target.outputs)
+    rarest, commonest = int(counts.argmin()), int(counts.argmax())
+    least, most = int(counts[rarest]), int(counts[commonest])
+    if most <= RARE * least:
+        return ()
+    sentence = (
+        f"class '{target.class_names[rarest]}' has {least / len(classes):.2%} of the training rows, "
+        f"class '{target.class_names[commonest]}' {most / len(classes):.2%}: an accuracy hardly hears of the rare one; "
+        "take val_balanced_accuracy as the objective, and try --class-weights=balanced"
+    )
+    return (sentence,)
+
+
+def _about_scales(spread: Spread | None) -> tuple[str, ...]:
     if spread is None or spread.ratio <= WIDE_SPREAD:
         return ()
     (largest, most), (smallest, least) = spread.largest, spread.smallest

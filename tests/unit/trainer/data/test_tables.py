@@ -182,6 +182,23 @@ def test_nothing_is_warned_of_when_features_are_of_one_scale(tmp_path: Path) -> 
     assert first_fold(file_settings(people(), tmp_path, scaling="none")).warnings == ()
 
 
+def with_ill(rows: int) -> pd.DataFrame:
+    """Of four hundred."""
+    return people(400).assign(ill=["yes"] * rows + ["no"] * (400 - rows))
+
+
+def test_a_class_that_is_rare_is_warned_of(tmp_path: Path) -> None:
+    (warning,) = first_fold(file_settings(with_ill(16), tmp_path)).warnings
+    assert warning.startswith("class 'yes' has 4.00% of the training rows, class 'no' 96.00%")
+    assert "val_balanced_accuracy" in warning
+    assert "--class-weights=balanced" in warning
+
+
+def test_a_rare_class_that_has_weight_and_one_that_is_hardly_rare_are_not_warned_of(tmp_path: Path) -> None:
+    assert first_fold(file_settings(with_ill(16), tmp_path, class_weights="balanced")).warnings == ()
+    assert first_fold(file_settings(with_ill(40), tmp_path)).warnings == ()
+
+
 def test_weights_of_classes_are_the_heavier_the_rarer(tmp_path: Path) -> None:
     table = people().assign(ill=["yes"] * 8 + ["no"] * 32)
     fold = first_fold(file_settings(table, tmp_path, class_weights="balanced"))
