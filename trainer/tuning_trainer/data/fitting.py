@@ -50,12 +50,18 @@ class Fitted:
     warnings: tuple[str, ...]
 
     def source(self, rows: Rows, settings: Settings, device: torch.device) -> Source:
-        """Rows, these or others, as inputs and targets for the loss."""
+        """Rows, these or others, as inputs and targets for the loss.
+
+        Raises:
+            ConfigurationError: a feature or target is too large for that.
+        """
         if self.problem.task == "classification":
             answers = torch.from_numpy(rows.targets)
         else:
             mean, deviation = self.target_scale
-            answers = torch.from_numpy(((rows.targets - mean) / deviation).astype(np.float32))
+            with np.errstate(over="ignore"):
+                answers = torch.from_numpy(((rows.targets - mean) / deviation).astype(np.float32))
+            _refuse_large_answers(rows, settings, usable=bool(answers.isfinite().all()))
         prepared = rows.prepared(self.preparation, answers)
         return open_source(prepared, device, loading=settings.loading, workers=settings.workers)
 
@@ -64,7 +70,8 @@ def fit(rows: Rows, target: Target, settings: Settings, device: torch.device) ->
     """Everything that these training rows decide.
 
     Raises:
-        ConfigurationError: weights of classes were asked for, and there are no classes.
+        ConfigurationError: weights of classes were asked for, and there are no classes; or a column holds numbers that are
+            too large.
     """
     preparation = rows.fit(settings.scaling)
     problem = Problem(target.task, preparation.input_shape, target.outputs, target.class_names)
@@ -75,7 +82,9 @@ def fit(rows: Rows, target: Target, settings: Settings, device: torch.device) ->
             raise ConfigurationError(
                 f"--class-weights: '{settings.class_weights}' needs classes, and the target holds numbers; give none"
             )
-        mean, deviation = targets.standardisation(rows.targets.astype(np.float64))
+        with np.errstate(all="ignore"):
+            mean, deviation = targets.standardisation(rows.targets.astype(np.float64))
+        _refuse_large_answers(rows, settings, usable=bool(np.isfinite([mean, deviation]).all()))
         chance_loss = float((rows.targets.std() / deviation) ** 2)
         return Fitted(
             problem=problem,
@@ -100,6 +109,14 @@ def fit(rows: Rows, target: Target, settings: Settings, device: torch.device) ->
         spread=spread,
         warnings=warnings,
     )
+
+
+def _refuse_large_answers(rows: Rows, settings: Settings, *, usable: bool) -> None:
+    if not usable:
+        raise ConfigurationError(
+            f"--target: '{settings.target}' holds numbers as large as {np.abs(rows.targets).max():.4g}, too large to be learnt; "
+            "correct them, or predict their logarithms"
+        )
 
 
 def _about_rare_classes(classes: Codes, target: Target) -> tuple[str, ...]:

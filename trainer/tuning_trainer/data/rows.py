@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from tuning_client import ConfigurationError
 from tuning_trainer.data.columns import Kind, TableEncoder
 from tuning_trainer.data.pixels import ImageEncoder
 from tuning_trainer.data.preparation import Preparation
@@ -88,19 +89,43 @@ class TableRows:
         return replace(self, features=self.features.iloc[numbers], targets=self.targets[numbers], groups=groups)
 
     def fit(self, scaling: Method) -> Preparation:
-        """See `Rows`. Categories stay 0 and 1."""
+        """See `Rows`. Categories stay 0 and 1.
+
+        Raises:
+            ConfigurationError: a column holds numbers too large to be scaled.
+        """
         encoder = TableEncoder.fitted(self.features, self.kinds, impute=self.impute)
         encoded = encoder.encode(self.features)
         offset, scale = np.zeros(encoder.shape), np.ones(encoder.shape)
         if encoder.scaled.any():
-            fitted = Scaling.fitted(encoded[:, encoder.scaled], scaling)
+            with np.errstate(all="ignore"):
+                fitted = Scaling.fitted(encoded[:, encoder.scaled], scaling)
             offset[encoder.scaled], scale[encoder.scaled] = fitted.offset, fitted.scale
+        self._refuse_large(encoder, np.isfinite(offset) & np.isfinite(scale))
         return Preparation(encoder, Scaling(offset, scale))
 
     def prepared(self, preparation: Preparation, targets: Tensor) -> PreparedRows:
-        """See `Rows`."""
-        inputs = torch.from_numpy(preparation.apply(self.features))
-        return PreparedRows(inputs.__getitem__, targets, preparation.input_shape)
+        """See `Rows`.
+
+        Raises:
+            ConfigurationError: a column holds numbers that are too large once they are prepared.
+        """
+        assert isinstance(preparation.encoder, TableEncoder), "it was fitted to rows of a table"
+        with np.errstate(over="ignore"):
+            inputs = preparation.apply(self.features)
+        self._refuse_large(preparation.encoder, np.all(np.isfinite(inputs), axis=0))
+        return PreparedRows(torch.from_numpy(inputs).__getitem__, targets, preparation.input_shape)
+
+    def _refuse_large(self, encoder: TableEncoder, usable: npt.NDArray[np.bool_]) -> None:
+        """Refuse the first of the features that is not usable."""
+        if usable.all():
+            return
+        place = int(usable.argmin())
+        name, largest = encoder.names[place], np.abs(encoder.encode(self.features)[:, place]).max()
+        raise ConfigurationError(
+            f"column '{name}' holds numbers as large as {largest:.4g}, too large to be learnt from; "
+            f"correct them, take their logarithms, or leave the column out with --ignore={name}"
+        )
 
     def spread(self) -> Spread | None:
         """See `Rows`; a category counts as 1, a column of zeros not at all."""

@@ -341,6 +341,25 @@ def test_a_column_without_a_name_that_numbers_no_rows_is_a_feature(tmp_path: Pat
     assert first_fold(file_settings(table, tmp_path, ignore="")).problem.input_shape == (3,)
 
 
+LARGE: dict[str, tuple[dict[str, object], int]] = {
+    "among the training rows": ({}, 0),
+    "among the validation rows": ({}, -1),
+    "without scaling": ({"scaling": "none"}, 0),
+    "scaled to a range": ({"scaling": "minmax"}, -1),
+    "scaled by quartiles": ({"scaling": "robust"}, 0),
+}
+
+
+@pytest.mark.parametrize(("settings", "row"), LARGE.values(), ids=LARGE)
+@pytest.mark.parametrize("large", ["age", "price"])
+def test_a_number_too_large_is_refused_by_its_column(tmp_path: Path, settings: dict[str, object], row: int, large: str) -> None:
+    table = people()[["age", "height", "price"]].astype(float)
+    table.loc[table.index[row], large] = -1e300
+    told = file_settings(table, tmp_path, target="price", split="time", **settings)
+    with pytest.raises(ConfigurationError, match=rf"'{large}' holds numbers as large as 1e\+300, too large to be learnt"):
+        first_fold(replace(told, ignore=""))
+
+
 def test_rows_of_the_search_are_no_test_rows(tmp_path: Path) -> None:
     test_path = str(tmp_path / "train.csv")
     with pytest.raises(ConfigurationError, match="is --path too; give rows that no search has seen"):
