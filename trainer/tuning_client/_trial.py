@@ -21,6 +21,7 @@ from tuning_client._interruption import Interruption
 
 Value = TypeVar("Value", float, int, str)
 
+_FINAL: Final = "final"
 _SUSPENDED: Final = "suspended"
 _LARGEST_STEP: Final = 2**31 - 1  # the study database keeps steps as 32-bit integers
 
@@ -156,7 +157,9 @@ class Trial:
             show(f"{'' if fold is None else f'fold {fold} '}step {step}: {_line(values)}")
         objective = values.get(self.metric)
         if objective is None:
-            self._explain_metric("report", values)
+            # What a final run is judged by is measured once, after training.
+            if self.role != _FINAL:
+                self._explain_metric("report", values)
             return
         self._last = objective
         if self._courier:

@@ -73,6 +73,14 @@ def test_a_report_without_the_objective_is_explained_once(make_trial: MakeTrial,
     )
 
 
+def test_a_final_run_need_not_report_what_it_is_tested_by(make_trial: MakeTrial, capsys: pytest.CaptureFixture[str]) -> None:
+    trial = make_trial(TUNING_ROLE="final", TUNING_METRIC="test_accuracy")
+    trial.report(0, train_loss=1.5)
+    assert capsys.readouterr().err == ""
+    trial.result(train_loss=1.5)
+    assert "the study's objective is test_accuracy; pass test_accuracy as well" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("stop", "prune", "interrupted"),
     [
