@@ -60,6 +60,7 @@ def evaluate_final(trial: Trial, settings: Settings) -> None:
         )
     with Session(trial, settings) as session:
         data = load_final(settings, session.device)
+        session.resume(data.fingerprint)
         model, ended = fit(session, settings, data, validation=None, epochs=trial.final_epochs)
         evaluation = _not_evaluated(trial, ended) if ended.diverged else _evaluated(model, data, data.test())
         remarks = {} if ended.diverged or trial.output_dir is None else _leave(trial.output_dir, model, data, evaluation)

@@ -19,6 +19,13 @@ from tuning_trainer.settings import Settings
 from tuning_trainer.state import TrainingState
 
 CHECKPOINT_NAME: Final = "training.checkpoint"
+
+_BESIDE_THE_TRAINING: Final = frozenset({"checkpoint_seconds", "progress", "tensorboard", "workers"})
+"""Settings without which a training would have the same result."""
+
+_DIGITS_SHOWN: Final = 16
+"""Of the data's fingerprint, which people see when a checkpoint is refused."""
+
 _SUPERSEDED: Final = "superseded"  # of the client's reasons to stop
 
 
@@ -45,11 +52,10 @@ class Session:
         self._clock = clock
         self._gauge = machine.Gauge(self.device)
         self._follower = follower(settings, trial, terminal=sys.stderr, log=sys.stdout)
-        self._checkpoint = _checkpoint_file(trial, settings)
+        self._checkpoint: CheckpointFile | None = None
         self._fold = 0
         self._told_unwritable = False
         self._under_way: Mapping[str, Any] | None = None  # state of the fold in which the last attempt was interrupted
-        self._load()
         self._next_save = clock() + settings.checkpoint_seconds
 
     @property
@@ -57,9 +63,18 @@ class Session:
         """Whether what is trained is one fold of several."""
         return self._settings.folds > 1
 
-    def _load(self) -> None:
+    def resume(self, fingerprint: Callable[[], str]) -> None:
+        """Keep checkpoints from now on, and go on from the last one if it is of this training and these rows.
+
+        Args:
+            fingerprint: of all rows that are learnt from, as a hexadecimal digest; asked for where checkpoints are kept.
+        """
+        if self.trial.checkpoint_dir is None:
+            return
+        training = _identity(self.trial, self._settings, fingerprint())
+        self._checkpoint = CheckpointFile(self.trial.checkpoint_dir / CHECKPOINT_NAME, training=training)
         try:
-            saved = self._checkpoint.load() if self._checkpoint else None
+            saved = self._checkpoint.load()
         except CheckpointRefusedError as error:
             say(f"{error}; training starts anew")
             return
@@ -83,11 +98,11 @@ class Session:
         """
         saved, self._under_way = self._under_way, None
         if saved is not None and self._fold == fold:
-            if _of_these_rows(saved, state):
+            if _of_this_network(saved, state):
                 state.load_state_dict(saved)
                 say(f"continues from its checkpoint after epoch {state.epoch}")
             else:
-                say(f"checkpoint {self._checkpoint} is of data of another shape; this fold starts anew")
+                say(f"checkpoint {self._checkpoint} is of a network of another shape; this fold starts anew")
         self._fold = fold
         numbered = fold if self.one_of_several else None
         steps = state.order.steps_per_epoch
@@ -195,18 +210,14 @@ class Session:
             self.remove_checkpoint()
 
 
-def _of_these_rows(saved: Mapping[str, Any], state: TrainingState) -> bool:
-    """Whether a saved state is of as many rows, and of a network for as many features and answers."""
+def _of_this_network(saved: Mapping[str, Any], state: TrainingState) -> bool:
+    """Whether a saved state is of a network like this one, which a user's own code may have changed."""
     weights, known = state.model.state_dict(), saved["model"]
-    return (
-        len(saved["order"]["order"]) == len(state.order.remaining())
-        and weights.keys() == known.keys()
-        and all(weight.shape == known[name].shape for name, weight in weights.items())
-    )
+    return weights.keys() == known.keys() and all(weight.shape == known[name].shape for name, weight in weights.items())
 
 
-def _checkpoint_file(trial: Trial, settings: Settings) -> CheckpointFile | None:
-    if trial.checkpoint_dir is None:
-        return None
-    training = {**asdict(settings), "seed": trial.seed, "role": trial.role, "fold": trial.fold, "epochs": trial.final_epochs}
-    return CheckpointFile(trial.checkpoint_dir / CHECKPOINT_NAME, training=training)
+def _identity(trial: Trial, settings: Settings, fingerprint: str) -> dict[str, Any]:
+    """What makes a training this one and no other."""
+    told = {name: value for name, value in asdict(settings).items() if name not in _BESIDE_THE_TRAINING}
+    own = {"seed": trial.seed, "role": trial.role, "fold": trial.fold, "final_epochs": trial.final_epochs}
+    return {**told, **own, "data": fingerprint[:_DIGITS_SHOWN]}

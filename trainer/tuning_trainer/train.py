@@ -42,6 +42,7 @@ def train(trial: Trial, settings: Settings) -> None:
     """
     with Session(trial, settings) as session:
         data = load_search(settings)
+        session.resume(data.fingerprint)
         for fold in range(len(data.splits)) if trial.fold is None else (trial.fold,):
             if fold not in session.finished:
                 rows = data.fold(fold, session.device)

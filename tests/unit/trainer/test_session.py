@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from unittest import mock
 
 import pytest
 from tests.support.trainings import TrialFolder, after_step
+from torch import nn
 
-from tuning_trainer import session
+from tuning_trainer import models, session
 from tuning_trainer.checkpoint import CheckpointFile
+from tuning_trainer.data import Problem
+from tuning_trainer.settings import Settings
 
 SHORT = ("--epochs=3", "--batch-size=256", "--dropout=0.3")
 
@@ -73,15 +77,21 @@ def test_a_checkpoint_that_cannot_be_read_is_told_and_training_starts_anew(
     assert trial.result()
 
 
-@pytest.mark.parametrize(
-    "changed", [{"rows": 80}, {"columns": 2}, {"classes": 3}], ids=["other rows", "another feature", "another class"]
-)
-def test_a_checkpoint_of_other_data_is_told_and_the_fold_starts_anew(
+CHANGES = {
+    "more rows": {"rows": 80},
+    "another feature": {"columns": 2},
+    "another class": {"classes": 3},
+    "another value": {"values": 6},
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES.values(), ids=CHANGES)
+def test_a_checkpoint_of_other_data_is_told_and_training_starts_anew(
     trial: TrialFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, int]
 ) -> None:
-    def write(rows: int = 60, columns: int = 1, classes: int = 2) -> None:
+    def write(rows: int = 60, columns: int = 1, classes: int = 2, values: int = 7) -> None:
         header = ",".join([*(f"x{column}" for column in range(columns)), "target"])
-        lines = (f"{f'{number % 7},' * columns}{'abc'[number % classes]}" for number in range(rows))
+        lines = (f"{f'{number % values},' * columns}{'abc'[number % classes]}" for number in range(rows))
         (tmp_path / "table.csv").write_text("\n".join([header, *lines]))
 
     arguments = (*SHORT, "--dataset=file", f"--path={tmp_path / 'table.csv'}", "--batch-size=8")
@@ -91,12 +101,38 @@ def test_a_checkpoint_of_other_data_is_told_and_the_fold_starts_anew(
     write(**changed)
     capsys.readouterr()
     assert trial.attempt(*arguments) == 0
-    assert "is of data of another shape; this fold starts anew" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "belongs to another training: its data is" in said
+    assert "continues from its checkpoint" not in said
 
     whole = TrialFolder(tmp_path / "whole")
     whole.path.mkdir()
     assert whole.attempt(*arguments) == 0
     assert trial.result() == whole.result()
+
+
+def test_a_checkpoint_goes_on_with_what_is_beside_the_training_set_otherwise(
+    trial: TrialFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with after_step(9, partial(signal.raise_signal, signal.SIGTERM)):
+        assert trial.attempt(*SHORT) == 75
+    otherwise = ("--checkpoint-seconds=3", "--progress=none", "--tensorboard=on", "--workers=0")
+    assert trial.attempt(*SHORT, *otherwise) == 0
+    assert "continues from its checkpoint after epoch 1" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_a_network_that_was_changed_is_told_and_the_fold_starts_anew(
+    trial: TrialFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wider(settings: Settings, problem: Problem) -> nn.Module:
+        return build(replace(settings, hidden_units=7), problem)
+
+    build = models.build
+    with after_step(9, partial(signal.raise_signal, signal.SIGTERM)):
+        assert trial.attempt(*SHORT) == 75
+    with mock.patch.object(models, "build", wider):
+        assert trial.attempt(*SHORT) == 0
+    assert "is of a network of another shape; this fold starts anew" in capsys.readouterr().err
 
 
 def test_a_checkpoint_between_two_steps_continues_with_the_next(trial: TrialFolder, tmp_path: Path) -> None:

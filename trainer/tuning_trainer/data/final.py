@@ -8,6 +8,7 @@ import torch
 
 from tuning_trainer.data import origin
 from tuning_trainer.data.fitting import Fitted, fit
+from tuning_trainer.data.rows import Rows
 from tuning_trainer.data.sources import Source
 from tuning_trainer.data.targets import Target
 from tuning_trainer.settings import Settings
@@ -26,10 +27,15 @@ class TestRows:
 class FinalData(Fitted):
     """All rows that the search trained and validated on, to learn from, and what they decided."""
 
+    rows: Rows
     training: Source
     target: Target
     settings: Settings
     device: torch.device
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the rows to learn from."""
+        return self.rows.fingerprint()
 
     def test(self) -> TestRows:
         """The test rows, read now and not before.
@@ -50,5 +56,5 @@ def load_final(settings: Settings, device: torch.device) -> FinalData:
     rows, target = origin.search_rows(settings)
     fitted = fit(rows, target, settings, device)
     return FinalData(
-        **vars(fitted), training=fitted.source(rows, settings, device), target=target, settings=settings, device=device
+        **vars(fitted), rows=rows, training=fitted.source(rows, settings, device), target=target, settings=settings, device=device
     )

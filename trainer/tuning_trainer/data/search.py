@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,14 @@ class SearchData:
     target: Target
     splits: tuple[Split, ...]
     settings: Settings
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the rows and how they are split."""
+        digest = hashlib.sha256(self.rows.fingerprint().encode())
+        for split in self.splits:
+            for numbers in split:
+                digest.update(len(numbers).to_bytes(8) + numbers.tobytes())
+        return digest.hexdigest()
 
     def fold(self, index: int, device: torch.device) -> Fold:
         """One of the splits, prepared by its training rows.

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.support.tables import CPU, file_settings, paint, people
 
@@ -175,3 +176,19 @@ def test_a_fold_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     search = data.load_search(file_settings(people(), tmp_path, folds=3))
     with pytest.raises(ConfigurationError, match="--folds: of 3 folds there is none of number 3"):
         search.fold(3, CPU)
+
+
+def test_a_fingerprint_is_of_rows_and_split(tmp_path: Path) -> None:
+    def fingerprint(table: pd.DataFrame, **settings: object) -> str:
+        return data.load_search(file_settings(table, tmp_path, **settings)).fingerprint()
+
+    regrouped = people().assign(patient=[f"p{row // 5}" for row in range(40)])
+    assert fingerprint(people()) == fingerprint(people())
+    different = (
+        fingerprint(people()),
+        fingerprint(people(seed=1)),
+        fingerprint(people(), split_seed=1),
+        fingerprint(people(), folds=4),
+    )
+    assert len(set(different)) == 4
+    assert fingerprint(people(), group="patient") != fingerprint(regrouped, group="patient")
