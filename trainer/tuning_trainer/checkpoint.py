@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 from collections.abc import Mapping
 from io import BytesIO
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+
+from tuning_trainer.files import remove_leftovers, replacing
 
 _HEADER: Final = b"tuning-trainer checkpoint 1\n"
 """Changes with the meaning of the state, so that an older file is refused and not misread."""
@@ -45,14 +46,9 @@ class CheckpointFile:
         """
         payload = BytesIO()
         torch.save({"training": self._training, "state": dict(state)}, payload)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._unfinished.open("wb") as file:
+        with replacing(self._path) as unfinished, unfinished.open("wb") as file:
             file.write(_HEADER + hashlib.sha256(payload.getbuffer()).digest())
             file.write(payload.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        self._unfinished.replace(self._path)
-        _sync_directory(self._path.parent)
 
     def load(self) -> Mapping[str, Any] | None:
         """The state last saved, its tensors on the CPU; None before the first.
@@ -75,13 +71,13 @@ class CheckpointFile:
         return state
 
     def remove(self) -> None:
-        """Delete the file; there may be none."""
-        for path in (self._path, self._unfinished):
-            path.unlink(missing_ok=True)
+        """Delete the file, and what attempts that were killed while they saved have left; there may be none.
 
-    @property
-    def _unfinished(self) -> Path:
-        return self._path.with_suffix(".unfinished")
+        Raises:
+            OSError: it cannot be deleted.
+        """
+        self._path.unlink(missing_ok=True)
+        remove_leftovers(self._path)
 
     def _document(self, payload: bytes) -> Mapping[str, Any]:
         try:
@@ -100,12 +96,3 @@ class CheckpointFile:
         if hashlib.sha256(payload).digest() != digest:
             raise CheckpointRefusedError(f"checkpoint {self._path} is torn: its checksum does not fit its content")
         return payload
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a rename in it outlast a loss of power."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

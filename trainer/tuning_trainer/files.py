@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+_UNFINISHED: Final = ".unfinished"
 
 
 @contextmanager
@@ -19,7 +23,7 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: the folder cannot be made or written to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}.unfinished")
+    unfinished = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}{_UNFINISHED}")
     try:
         yield unfinished
         _sync(unfinished)
@@ -27,6 +31,18 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync(path.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed have left of the file that they were writing.
+
+    Only where nobody else writes it any more: a process whose file is removed cannot put it in its place.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for leftover in path.parent.glob(f"{glob.escape(path.name)}.*{_UNFINISHED}"):
+        leftover.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tuning_trainer import models
 from tuning_trainer.data.preparation import Preparation
 from tuning_trainer.data.problem import Problem
-from tuning_trainer.files import replacing
+from tuning_trainer.files import remove_leftovers, replacing
 from tuning_trainer.settings import Settings
 
 WEIGHTS_NAME: Final = "model.safetensors"
@@ -134,6 +134,8 @@ def save(
     }
     # The last of the three: without it, or with an older one, the folder is refused.
     _written(folder / DESCRIPTION_NAME, lambda path: path.write_text(json.dumps(description, indent=2) + "\n"))
+    for name in (WEIGHTS_NAME, PREPARATION_NAME, DESCRIPTION_NAME):
+        remove_leftovers(folder / name)
 
 
 def load(folder: str | os.PathLike[str]) -> LoadedModel:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -91,7 +93,7 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_does_not(file: Checkpoi
     assert not (tmp_path / "sprung").exists()
 
 
-def test_a_full_disk_leaves_the_old_checkpoint(file: CheckpointFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_old_checkpoint(file: CheckpointFile, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.save(STATE)
 
     def full(descriptor: int) -> None:
@@ -100,6 +102,31 @@ def test_a_full_disk_leaves_the_old_checkpoint(file: CheckpointFile, monkeypatch
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         file.save({"epoch": 5})
+    assert list(path.parent.iterdir()) == [path]
     state = file.load()
     assert state is not None
     assert state["epoch"] == 4
+
+
+def test_two_processes_do_not_write_the_same_unfinished_file(file: CheckpointFile, path: Path) -> None:
+    """The other one, in a Pod of its own with the same process id, saves in the middle of this one's save."""
+
+    def meanwhile() -> Iterator[None]:
+        with mock.patch.object(os, "fsync"), mock.patch("socket.gethostname", return_value="another-pod"):
+            CheckpointFile(path, training=TRAINING).save({"epoch": 9})
+        assert file.load() == {"epoch": 9}
+        yield None
+        yield None
+
+    with mock.patch.object(os, "fsync", side_effect=meanwhile()):
+        file.save({"epoch": 5})
+    assert file.load() == {"epoch": 5}
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_killed_attempts_left_is_removed_with_the_checkpoint(file: CheckpointFile, path: Path) -> None:
+    file.save(STATE)
+    for name in ("training.checkpoint.pod-a-1.unfinished", "training.checkpoint.pod-b-1.unfinished", "notes.txt"):
+        (path.parent / name).write_text("half a checkp")
+    file.remove()
+    assert [kept.name for kept in path.parent.iterdir()] == ["notes.txt"]

@@ -70,6 +70,13 @@ def test_a_loaded_model_answers_for_raw_rows_as_the_trained_one_did(folder: Path
     assert loaded.settings.model == told["model"]
 
 
+def test_what_a_killed_process_left_is_gone_once_the_model_is_whole(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors.pod-a-1.unfinished").write_text("half a mod")
+    save(folder)
+    assert sorted(file.name for file in folder.iterdir()) == ["model.json", "model.safetensors", "preparation.safetensors"]
+
+
 def test_a_regression_answers_in_the_targets_own_units(folder: Path) -> None:
     model, fold = save(folder, dataset="diabetes")
     raw = load_diabetes(scaled=False).data[:50]
