@@ -79,6 +79,8 @@ OWN_WORDS: Final = {
     "two containers, none of them the trainer": "there are several containers; name the one that trains trainer",
     "a variable of the contract": "a container sets a variable TUNING_*, which are the operator's; use another name",
     "a variable of the contract before the trial": "a container sets a variable TUNING_*, which are the operator's; use another",
+    "fewer than no fresh runs": "spec.confirmation.repeats in body should be greater than or equal to 0",
+    "a final evaluation without repeats": "spec.finalEvaluation.repeats in body should be greater than or equal to 1",
 }
 # What a schema cannot say within the API server's limits: the operator says it, in the study's status.
 LEFT_TO_THE_OPERATOR: Final = {

@@ -21,14 +21,15 @@ from tuning_operator.runtime.local.runtime import Credentials, LocalRuntime, Pla
 from tuning_operator.runtime.protocol import AttemptKey, Launch, RuntimeUnavailableError
 
 KEY = AttemptKey(3, 0)
-LAUNCH = Launch(key=KEY, environment={"TUNING_PARAM_X": "0.25"})
+ENVIRONMENT = {"TUNING_ROLE": "search", "TUNING_PARAM_X": "0.25"}
+LAUNCH = Launch(key=KEY, environment=ENVIRONMENT)
 PATIENCE = 30  # seconds; only ever waited for when something is broken
 
 
 class Watched:
     """A runtime, and a way to wait until what it observes satisfies a condition."""
 
-    def __init__(self, root: Path, script: str, *, grace: float, incarnation: str) -> None:
+    def __init__(self, root: Path, script: str, *, grace: float, incarnation: str, final: LocalCommand | None) -> None:
         self._event = asyncio.Event()
         self.revoked: list[AttemptKey] = []
         credentials = Credentials(
@@ -36,7 +37,12 @@ class Watched:
         )
         command = LocalCommand(argv=("sh", "-c", script), environment={}, cwd=None)
         self.runtime = LocalRuntime(
-            Place(root=root, incarnation=incarnation), command, credentials, changed=self._event.set, grace=grace
+            Place(root=root, incarnation=incarnation),
+            command,
+            credentials,
+            changed=self._event.set,
+            grace=grace,
+            final=final,
         )
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -53,8 +59,10 @@ class Watched:
 
 
 @asynccontextmanager
-async def running(root: Path, script: str, *, grace: float = 5.0, incarnation: str = "one") -> AsyncIterator[Watched]:
-    watched = Watched(root, script, grace=grace, incarnation=incarnation)
+async def running(
+    root: Path, script: str, *, grace: float = 5.0, incarnation: str = "one", final: LocalCommand | None = None
+) -> AsyncIterator[Watched]:
+    watched = Watched(root, script, grace=grace, incarnation=incarnation, final=final)
     await watched.runtime.open()
     try:
         yield watched
@@ -163,10 +171,17 @@ async def test_checkpoints_stay_while_the_trial_goes_on(tmp_path: Path) -> None:
         await it.runtime.start(LAUNCH)
         await it.end()
         await it.runtime.release(KEY, final=False)
-        next_attempt = Launch(key=AttemptKey(3, 1), environment={})
+        next_attempt = Launch(key=AttemptKey(3, 1), environment=ENVIRONMENT)
         await it.runtime.start(next_attempt)
         await it.end(next_attempt.key)
     assert (tmp_path / "trials" / "00003" / "checkpoints" / "c").exists()
+
+
+async def test_a_run_of_the_final_evaluation_has_a_command_of_its_own(tmp_path: Path) -> None:
+    final = LocalCommand(argv=("sh", "-c", """printf '{"x": 1}' > $TUNING_RESULT_FILE"""), environment={}, cwd=None)
+    async with running(tmp_path, "exit 1", final=final) as it:
+        await it.runtime.start(Launch(key=KEY, environment=ENVIRONMENT | {"TUNING_ROLE": "final"}))
+        assert dict((await it.end()).metrics) == {"x": 1.0}
 
 
 PARENT = """
@@ -180,7 +195,7 @@ async def main():
     credentials = Credentials(endpoint="", issue=lambda _: "t", revoke=lambda _: None)
     command = LocalCommand(argv=("sh", "-c", sys.argv[2]), environment={}, cwd=None)
     runtime = LocalRuntime(Place(root=Path(sys.argv[1]), incarnation="one"), command, credentials, changed=lambda: None)
-    await runtime.start(Launch(key=AttemptKey(3, 0), environment={}))
+    await runtime.start(Launch(key=AttemptKey(3, 0), environment={"TUNING_ROLE": "search"}))
     await asyncio.Event().wait()
 
 asyncio.run(main())
