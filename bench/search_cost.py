@@ -51,7 +51,7 @@ QUICK: Final = (10, 100, 300)
 RUNNING: Final = 10
 ASKS: Final = 5
 WAYS: Final = 50
-LONGEST: Final = 3.0
+LONGEST: Final = 1.0
 """Seconds of an ask after which a sampler is not asked about longer histories: those of GP grow with their square."""
 
 _STOCK: Final[dict[SamplerName, Callable[[], BaseSampler]]] = {
