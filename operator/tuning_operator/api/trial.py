@@ -44,18 +44,15 @@ def pod_containers(template: Mapping[str, Any]) -> Iterator[tuple[str, int, Mapp
 
 def template_problems(template: Mapping[str, Any]) -> Iterator[Problem]:
     """Why a Pod template is none of a trial, fields relative to it."""
+    yield from _no_trainer(template)
+    yield from _variables_of_ours(template)
+
+
+def _no_trainer(template: Mapping[str, Any]) -> Iterator[Problem]:
     try:
         trainer_container(template)
     except InconsistentError as error:
         yield from error.problems
-    yield from _variables_of_ours(template)
-
-
-def _no_trainer(trial: TrialTemplate) -> Iterator[Problem]:
-    try:
-        trainer_container(trial.template)
-    except InconsistentError as error:
-        yield from (problem.under("template") for problem in error.problems)
 
 
 def _variables_of_ours(template: Mapping[str, Any]) -> Iterator[Problem]:
@@ -118,7 +115,7 @@ class TrialTemplate(ApiModel):
 
     RULES = (
         Rule(
-            check=_no_trainer,
+            check=lambda trial: (problem.under("template") for problem in _no_trainer(trial.template)),
             cel=Cel(
                 rule="self.template.spec.containers.size() == 1"
                 f" || self.template.spec.containers.exists(c, c.name == '{TRAINER_CONTAINER}')",
