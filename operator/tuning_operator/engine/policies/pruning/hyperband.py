@@ -6,7 +6,7 @@ import math
 from itertools import accumulate
 
 from tuning_operator.api.pruning import Pruning
-from tuning_operator.engine.facts import Role, StudyFacts
+from tuning_operator.engine.facts import Role, StudyFacts, Trial
 from tuning_operator.engine.policies.pruning.rule import Judge
 from tuning_operator.engine.policies.pruning.rungs import fallen, first_rung, rungs
 
@@ -16,9 +16,11 @@ def rule(facts: StudyFacts, pruning: Pruning) -> Judge:
     assert pruning.max_resource is not None, "a rule of the manifest"
     first, end, factor = first_rung(pruning), pruning.max_resource, pruning.reduction_factor
     sizes = bracket_sizes(first, end, factor)
+    brackets: list[list[Trial]] = [[] for _ in sizes]
+    for trial in facts.of(Role.SEARCH):
+        brackets[bracket_of(trial.number, sizes)].append(trial)
     hopeless: set[int] = set()
-    for bracket in range(len(sizes)):
-        trials = [trial for trial in facts.of(Role.SEARCH) if bracket_of(trial.number, sizes) == bracket]
+    for bracket, trials in enumerate(brackets):
         hopeless |= fallen(trials, rungs(first * factor**bracket, end, factor), factor, facts.spec)
     return lambda trial: trial.number in hopeless
 
