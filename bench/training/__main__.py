@@ -198,7 +198,7 @@ def seconds_of_a_save(measured: Case, fold: Fold, saves: int = 20) -> float:
     """Median, onto this machine's disk, with the fsync of file and folder."""
     with tempfile.TemporaryDirectory(dir=".") as folder, trial(measured.metric, Path(folder)) as running:
         session = Session(running, measured.settings)
-        state = new_state(session, measured.settings, fold, validated=True, fold=0, horizon=None)
+        state = new_state(session, measured.settings, fold, validated=True, fold=0)
         file = CheckpointFile(Path(folder) / "state", training={})
         each = []
         for _ in range(saves):

@@ -122,7 +122,7 @@ def _highest(rates: Sequence[float], smoothed: Sequence[float]) -> float:
 
 def _losses(trial: Trial, session: Session, rows: Fold, settings: Settings) -> list[float]:
     """Losses of the steps until the loss explodes or the rates are through; only finite ones."""
-    state = new_state(session, settings, rows, validated=False, fold=0, horizon=None)
+    state = new_state(session, settings, rows, validated=False, fold=0)
     loss_of = loss_function(settings, rows.problem, rows.class_weights)
     losses: list[float] = []
 

@@ -18,22 +18,20 @@ _ONE_CYCLE_DIVISOR: Final = 25.0
 _PER_STEP: Final = (lr_scheduler.CosineAnnealingLR, lr_scheduler.OneCycleLR)
 
 
-def build(settings: Settings, optimizer: optim.Optimizer, *, steps_per_epoch: int, horizon: int | None = None) -> Schedule:
+def build(settings: Settings, optimizer: optim.Optimizer, *, steps_per_epoch: int) -> Schedule:
     """The schedule that settings name; it has set the rate of the first step.
 
     Args:
-        settings: `learning_rate` is the highest rate of every schedule.
+        settings: `learning_rate` is the highest rate of every schedule; cosine and one_cycle are stretched over `epochs`. A
+            final training that ends after fewer follows the same curve up to there.
         optimizer: whose rates it sets.
         steps_per_epoch: optimiser steps, at least 1.
-        horizon: epochs that cosine and one_cycle are stretched over; those of settings when None. A final training
-            that ends after fewer epochs than the search allowed follows the same curve up to there.
 
     Raises:
         ConfigurationError: the warm-up is as long as the training.
     """
-    epochs = settings.epochs if horizon is None else horizon
-    total = epochs * steps_per_epoch
-    warmup = _warmup_steps(settings, epochs, steps_per_epoch)
+    total = settings.epochs * steps_per_epoch
+    warmup = _warmup_steps(settings, steps_per_epoch)
     return Schedule(_decay(settings, optimizer, total - warmup), total=total, warmup=_warmup(optimizer, warmup))
 
 
@@ -100,10 +98,11 @@ class Schedule:
             self._warmup.load_state_dict(dict(state["warmup"]))
 
 
-def _warmup_steps(settings: Settings, epochs: int, steps_per_epoch: int) -> int:
+def _warmup_steps(settings: Settings, steps_per_epoch: int) -> int:
     """At least one step is left after them; one_cycle has a warm-up of its own."""
     if settings.schedule == "one_cycle":
         return 0
+    epochs = settings.epochs
     if settings.warmup_epochs >= epochs:
         raise ConfigurationError(
             f"warmup_epochs: {settings.warmup_epochs:g} leaves none of the {epochs} epochs; give fewer than {epochs}"

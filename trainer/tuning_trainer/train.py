@@ -61,7 +61,6 @@ def fit(
     validation: Source | None,
     fold: int = 0,
     epochs: int | None = None,
-    horizon: int | None = None,
 ) -> tuple[nn.Module, Outcome]:
     """Train a network on the training rows, from its first weights to its best ones.
 
@@ -71,8 +70,7 @@ def fit(
         rows: what it learns from.
         validation: the rows by which epochs are compared. None: nothing stops it early, and the last epoch counts.
         fold: whose random numbers and reports these are.
-        epochs: instead of the settings' own.
-        horizon: epochs that the schedule is stretched over; None: the settings' own.
+        epochs: instead of the settings' own, over which the schedule is stretched all the same.
 
     Returns:
         The network with the weights of its best epoch (its last ones if it diverged), and how the training ended.
@@ -83,7 +81,7 @@ def fit(
         ConfigurationError: settings do not go together.
     """
     epochs = epochs or settings.epochs
-    state = new_state(session, settings, rows, validated=validation is not None, fold=fold, horizon=horizon)
+    state = new_state(session, settings, rows, validated=validation is not None, fold=fold)
     loss_of = loss_function(settings, rows.problem, rows.class_weights)
     session.begin(fold, state, epochs=epochs)
     try:
@@ -107,9 +105,7 @@ def fit(
     return state.model, state.outcome(_diagnoses(settings, rows, validation, state), rows.warnings)
 
 
-def new_state(
-    session: Session, settings: Settings, rows: Learnable, *, validated: bool, fold: int, horizon: int | None
-) -> TrainingState:
+def new_state(session: Session, settings: Settings, rows: Learnable, *, validated: bool, fold: int) -> TrainingState:
     """Everything that changes while training, as it is before the first step."""
     device, trial = session.device, session.trial
     model_seed, order_seed = _seeds(trial.seed, fold)
@@ -123,7 +119,7 @@ def new_state(
     return TrainingState(
         model=model,
         optimizer=optimizer,
-        schedule=schedules.build(settings, optimizer, steps_per_epoch=order.steps_per_epoch, horizon=horizon),
+        schedule=schedules.build(settings, optimizer, steps_per_epoch=order.steps_per_epoch),
         precision=Precision(settings, device),
         measures=Measures(
             model,

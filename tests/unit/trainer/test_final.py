@@ -134,7 +134,19 @@ def test_patience_and_folds_of_the_search_do_not_stop_it(trial: TrialFolder) -> 
     assert trial.result()["epochs"] == 6
 
 
-def test_the_learning_rate_follows_the_curve_of_the_search(trial: TrialFolder) -> None:
+def cosine(step: float, steps: float) -> float:
+    return (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def one_cycle(step: int, steps: int) -> float:
+    highest = 0.3 * steps - 1
+    if step <= highest:
+        return 1 - 24 / 25 * cosine(step, highest)
+    return cosine(step - highest, steps - 1 - highest)
+
+
+@pytest.mark.parametrize("curve", [cosine, one_cycle])
+def test_the_learning_rate_follows_the_curve_of_the_search(trial: TrialFolder, curve: Callable[[int, int], float]) -> None:
     rates: list[float] = []
 
     def note(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
@@ -142,11 +154,11 @@ def test_the_learning_rate_follows_the_curve_of_the_search(trial: TrialFolder) -
 
     hook = register_optimizer_step_post_hook(note)
     try:
-        assert attempt(trial, "--epochs=6", "--batch-size=256", "--schedule=cosine", "--progress=none") == 0
+        assert attempt(trial, "--epochs=6", "--batch-size=256", f"--schedule={curve.__name__}", "--progress=none") == 0
     finally:
         hook.remove()
     steps = 2 * STEPS
-    expected = [1e-3 * (1 + math.cos(math.pi * step / steps)) / 2 for step in range(STEPS)]
+    expected = [1e-3 * curve(step, steps) for step in range(STEPS)]
     assert rates == pytest.approx(expected)
 
 

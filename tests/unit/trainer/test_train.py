@@ -259,7 +259,7 @@ def test_without_rows_that_validate_every_epoch_is_trained_and_the_last_counts(b
     settings = Settings(epochs=9, patience=1, schedule="plateau", progress="none")
     with Session(by_hand, settings) as session_:
         rows = load_search(settings).fold(0, session_.device)
-        _, outcome = fit(session_, settings, rows, validation=None, epochs=3, horizon=9)
+        _, outcome = fit(session_, settings, rows, validation=None, epochs=3)
     assert (outcome.epochs, outcome.best_epoch, set(outcome.metrics)) == (3, 3, {"train_loss"})
     assert outcome.diagnoses == ()
 
