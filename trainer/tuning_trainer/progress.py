@@ -40,9 +40,13 @@ class Stretch:
     done: int = 0
 
     @property
-    def name(self) -> str:
-        """What people see before the epoch."""
-        return "" if self.fold is None else f"fold {self.fold} "
+    def first_epoch(self) -> int:
+        """The epoch in which it begins or goes on, counted from 1."""
+        return 1 + self.done // max(self.steps, 1)
+
+    def describe(self, epoch: int) -> str:
+        """An epoch as people see it."""
+        return f"{'' if self.fold is None else f'fold {self.fold} '}epoch {epoch}/{self.epochs}"
 
 
 class Follower:
@@ -89,7 +93,7 @@ class Lines(Follower):
         if self._clock() >= self._next or number == self._stretch.epochs:
             self._next = self._clock() + _SECONDS_BETWEEN_LINES
             figures = " ".join(f"{name}={value:.6g}" for name, value in metrics.items())
-            self._stream.write(f"{self._stretch.name}epoch {number}/{self._stretch.epochs}: {figures}\n")
+            self._stream.write(f"{self._stretch.describe(number)}: {figures}\n")
             self._stream.flush()
 
 
@@ -108,7 +112,7 @@ class Bar(Follower):
         self._bar = tqdm(
             total=stretch.epochs * stretch.steps,
             initial=stretch.done,
-            desc=self._described(1 + stretch.done // max(stretch.steps, 1)),
+            desc=stretch.describe(stretch.first_epoch),
             unit="step",
             file=self._stream,
             dynamic_ncols=True,
@@ -123,11 +127,8 @@ class Bar(Follower):
         """See `Follower`."""
         if self._bar is not None:
             shown = {name: f"{metrics[name]:.4g}" for name in list(metrics)[:_SHOWN]}
-            self._bar.set_description(self._described(min(number + 1, self._stretch.epochs)), refresh=False)
+            self._bar.set_description(self._stretch.describe(min(number + 1, self._stretch.epochs)), refresh=False)
             self._bar.set_postfix(shown, refresh=False)
-
-    def _described(self, epoch: int) -> str:
-        return f"{self._stretch.name}epoch {epoch}/{self._stretch.epochs}"
 
     def aside(self) -> AbstractContextManager[Any]:
         """See `Follower`."""
@@ -167,13 +168,12 @@ class EventFiles(Follower):
         if self._given_up:
             return
         folder = self._folder if stretch.fold is None else self._folder / f"fold-{stretch.fold}"
-        # An attempt that was killed may have written epochs that are now repeated.
-        first = 1 + stretch.done // max(stretch.steps, 1)
         with self._giving_up():
             folder.mkdir(parents=True, exist_ok=True)
             self._writer = RecordWriter(str(folder / f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"))
             self._write(Event(file_version="brain.Event:2"))
-            self._write(Event(step=first, session_log=SessionLog(status=SessionLog.START)))
+            # An attempt that was killed may have written epochs that are now repeated.
+            self._write(Event(step=stretch.first_epoch, session_log=SessionLog(status=SessionLog.START)))
 
     def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
         """See `Follower`."""
