@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 
 from tuning_operator.engine import summary
-from tuning_operator.engine.actions import Action, ClaimTrial, StartAttempt
+from tuning_operator.engine.actions import Action
 from tuning_operator.engine.facts import Role, StudyFacts
+from tuning_operator.engine.policies.claims import claims
 
 
 def policy(facts: StudyFacts, _now: float) -> Iterator[Action]:
@@ -15,7 +17,4 @@ def policy(facts: StudyFacts, _now: float) -> Iterator[Action]:
     missing = facts.spec.confirmation.repeats - len(summary.confirmations(facts))
     if facts.halted or winner is None or missing <= 0:
         return
-    first = len(facts.trials)
-    for number in range(first, first + min(missing, facts.free_slots)):
-        yield ClaimTrial(number=number, role=Role.CONFIRM, parameters=winner.parameters)
-        yield StartAttempt(trial=number, attempt=0)
+    yield from claims(facts, Role.CONFIRM, repeat(winner.parameters, missing))

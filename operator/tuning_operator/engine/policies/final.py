@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import cycle, islice
 
 from tuning_operator.engine import final_evaluation, summary
-from tuning_operator.engine.actions import Action, ClaimTrial, StartAttempt
+from tuning_operator.engine.actions import Action
 from tuning_operator.engine.facts import Role, StudyFacts
+from tuning_operator.engine.policies.claims import claims
 from tuning_operator.engine.tally import tally
 
 
@@ -15,9 +17,5 @@ def policy(facts: StudyFacts, _now: float) -> Iterator[Action]:
     candidates = final_evaluation.candidates(facts)
     if facts.halted or not candidates or len(tally(facts).confirmations) < facts.spec.confirmation.repeats:
         return
-    done = len(summary.finals(facts))
-    first = len(facts.trials)
-    for place in range(min(max(0, final_evaluation.runs(facts.spec) - done), facts.free_slots)):
-        parameters = candidates[(done + place) % len(candidates)]
-        yield ClaimTrial(number=first + place, role=Role.FINAL, parameters=parameters)
-        yield StartAttempt(trial=first + place, attempt=0)
+    done, wanted = len(summary.finals(facts)), final_evaluation.runs(facts.spec)
+    yield from claims(facts, Role.FINAL, islice(cycle(candidates), done, wanted))
