@@ -14,7 +14,7 @@ from tuning_operator.engine import summary
 from tuning_operator.engine.confirmation import confirmed
 from tuning_operator.engine.facts import Role, StudyFacts, Trial, TrialState
 from tuning_operator.engine.intervals import CONFIDENCE, Interval, mean_of
-from tuning_operator.engine.row_scores import scores_of
+from tuning_operator.engine.row_scores import ROWS, scores_of
 from tuning_operator.engine.student import t_quantile
 from tuning_operator.engine.tally import tally
 
@@ -22,9 +22,6 @@ Outcome = Literal["Better", "Inconclusive", "Worse"]
 
 BEST_EPOCH: Final = "best_epoch"
 """Metric of a training: the epoch, counted from 1, whose weights it kept by its validation rows."""
-
-ROWS: Final = "test_rows"
-"""Metric of a final run: how many rows it was tested on."""
 
 _MANY: Final = 1e6
 """Degrees of freedom of what is known well: Student's t is the normal distribution there."""

@@ -17,7 +17,9 @@ FINGERPRINT: Final = "test_fingerprint"
 SCORES: Final = "test_scores"
 """Note of a final run: the name of a score, its kind, and the scores of all rows in base64."""
 
-_ROWS: Final = "test_rows"
+ROWS: Final = "test_rows"
+"""Metric of a final run: how many rows it was tested on."""
+
 _BYTES_OF_A_FLOAT: Final = 4
 _BITS: Final = 8
 
@@ -35,7 +37,7 @@ def scores_of(trial: Trial) -> Scores | None:
     """The scores that a final run noted; None where it noted none, or none that can be read."""
     ended = trial.last.ended
     notes: Mapping[str, str] = ended.notes if ended else {}
-    rows = trial.metrics.get(_ROWS, 0.0)
+    rows = trial.metrics.get(ROWS, 0.0)
     name, _, rest = notes.get(SCORES, "").partition(":")
     kind, _, text = rest.partition(":")
     if not (name and text and FINGERPRINT in notes and rows >= 1 and rows == int(rows)):
