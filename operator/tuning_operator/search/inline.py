@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuning_operator.engine.facts import Trial
-from tuning_operator.search import distinct, random_search, seeded
-from tuning_operator.search.blocks import SEQUENCES, BlockRequest, Blocks
-from tuning_operator.search.history import Ledger, NeedHistory, require_history
+from tuning_operator.search import without_history
+from tuning_operator.search.blocks import BlockRequest, Blocks
+from tuning_operator.search.history import Ledger, NeedHistory
 from tuning_operator.search.problem import Exhausted, Problem, Suggestion
 from tuning_operator.search.worker import Worker, block
 
@@ -26,15 +26,12 @@ class InlineSearcher:
 
     def ask_now(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion | Exhausted:
         """See `Searcher.ask`."""
-        require_history(trials, number)
-        wished = seeded.seed_trial(problem, trials)
-        if wished is not None:
-            return wished
-        if problem.sampler == "random":
-            return random_search.suggest(problem, number, distinct.tried(problem, trials))
-        if problem.sampler in SEQUENCES:
-            wanted = self._blocks.look(problem, trials)
-            return self._blocks.take(wanted, block(wanted)) if isinstance(wanted, BlockRequest) else wanted
+        known = without_history.answer(problem, trials, number, self._blocks)
+        if isinstance(known, BlockRequest):
+            return self._blocks.take(known, block(known))
+        return known or self._from_history(problem, trials, number)
+
+    def _from_history(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion | Exhausted:
         request = self._ledger.request(problem, trials, number)
         answer = self._worker.answer(request)
         if isinstance(answer, NeedHistory):

@@ -20,9 +20,9 @@ from typing import Final, TypeVar
 from tuning_operator.api.parameters import Parameters
 from tuning_operator.engine.facts import Trial
 from tuning_operator.engine.seeds import derive_seed
-from tuning_operator.search import distinct, random_search, seeded, worker
-from tuning_operator.search.blocks import SEQUENCES, BlockRequest, Blocks
-from tuning_operator.search.history import Ledger, NeedHistory, require_history
+from tuning_operator.search import without_history, worker
+from tuning_operator.search.blocks import BlockRequest, Blocks
+from tuning_operator.search.history import Ledger, NeedHistory
 from tuning_operator.search.problem import Exhausted, Problem, Suggestion
 from tuning_operator.search.searcher import SearchFailed
 
@@ -44,17 +44,13 @@ class SearchPool:
 
     async def ask(self, problem: Problem, trials: Sequence[Trial], number: int) -> Suggestion | Exhausted:
         """See `Searcher.ask`."""
-        require_history(trials, number)
-        wished = seeded.seed_trial(problem, trials)
-        if wished is not None:
-            return wished
-        if problem.sampler == "random":
-            return random_search.suggest(problem, number, distinct.tried(problem, trials))
-        member = self._members[derive_seed(0, problem.key) % len(self._members)]
-        if problem.sampler not in SEQUENCES:
-            return await member.ask(problem, trials, number)
-        wanted = self._blocks.look(problem, trials)
-        return self._blocks.take(wanted, await member.block(wanted)) if isinstance(wanted, BlockRequest) else wanted
+        known = without_history.answer(problem, trials, number, self._blocks)
+        if isinstance(known, BlockRequest):
+            return self._blocks.take(known, await self._member(problem).block(known))
+        return known or await self._member(problem).ask(problem, trials, number)
+
+    def _member(self, problem: Problem) -> _Member:
+        return self._members[derive_seed(0, problem.key) % len(self._members)]
 
     async def close(self) -> None:
         """End the processes, each after the question that it is answering."""
