@@ -50,8 +50,6 @@ CLAIMS: Final = 32
 _TOGETHER: Final = 64
 """Most actions that are written in one transaction."""
 
-_SECONDS_PER_HOUR: Final = 3600
-
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
@@ -303,7 +301,7 @@ class _End:
     @classmethod
     def of(cls, action: ConcludeAttempt, trial: Trial) -> _End:
         attempt = replace(trial.attempts[action.attempt], ended=action.ended)
-        seconds = _SECONDS_PER_HOUR * summary.attempt_hours(attempt, action.ended.at)
+        seconds = summary.HOUR * summary.attempt_hours(attempt, action.ended.at)
         return cls(action=action, role=trial.role, last_step=trial.last_step, seconds=seconds)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from tuning_operator.api.diagnoses import Diagnosis
 from tuning_operator.engine.actions import Tell
 from tuning_operator.engine.facts import Trial
+from tuning_operator.store import codec
 
 ROLE: Final = "tuning:role"
 SEED: Final = "tuning:seed"
@@ -24,11 +25,11 @@ def at_claim(trial: Trial) -> dict[str, object]:
 
 def diagnoses_of(shown: Mapping[str, Any]) -> tuple[Diagnosis, ...]:
     """The diagnoses among a trial's attributes."""
-    return tuple(Diagnosis(**diagnosis) for diagnosis in shown.get(DIAGNOSES, ()))
+    return codec.diagnoses_of(shown, key=DIAGNOSES)
 
 
 def at_end(tell: Tell, metrics: Mapping[str, float], diagnoses: Sequence[Diagnosis] = ()) -> dict[str, object]:
     """Attributes of a trial from its end: why it ended, every metric of its result, and what was wrong with its training."""
     shown: dict[str, object] = {REASON: tell.reason, MESSAGE: tell.message}
     shown |= {METRIC_PREFIX + name: value for name, value in metrics.items()}
-    return shown | ({DIAGNOSES: [vars(diagnosis) for diagnosis in diagnoses]} if diagnoses else {})
+    return shown | codec.diagnoses_document(diagnoses, key=DIAGNOSES)

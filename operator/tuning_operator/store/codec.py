@@ -43,20 +43,21 @@ def ended_to_json(ended: Ended) -> str:
 def ended_from_json(text: str) -> Ended:
     """The inverse of `ended_to_json`."""
     fields = json.loads(text)
-    return Ended(**fields | {"outcome": Outcome(fields["outcome"]), "diagnoses": _diagnoses(fields)})
+    return Ended(**fields | {"outcome": Outcome(fields["outcome"]), "diagnoses": diagnoses_of(fields)})
 
 
 def _notes_document(notes: Mapping[str, str]) -> dict[str, Any]:
     return {"notes": dict(notes)} if notes else {}
 
 
-def diagnoses_document(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
+def diagnoses_document(diagnoses: Sequence[Diagnosis], *, key: str = "diagnoses") -> dict[str, Any]:
     """What a trial says was wrong with its training; nothing at all where it says nothing, as in older rows."""
-    return {"diagnoses": [vars(diagnosis) for diagnosis in diagnoses]} if diagnoses else {}
+    return {key: [vars(diagnosis) for diagnosis in diagnoses]} if diagnoses else {}
 
 
-def _diagnoses(fields: Mapping[str, Any]) -> tuple[Diagnosis, ...]:
-    return tuple(Diagnosis(**diagnosis) for diagnosis in fields.get("diagnoses", ()))
+def diagnoses_of(fields: Mapping[str, Any], *, key: str = "diagnoses") -> tuple[Diagnosis, ...]:
+    """The inverse of `diagnoses_document`."""
+    return tuple(Diagnosis(**diagnosis) for diagnosis in fields.get(key, ()))
 
 
 def verdict_to_json(verdict: Verdict) -> str:
@@ -103,7 +104,7 @@ def posted_to_json(
 def posted_from_json(text: str) -> Posted:
     """The inverse of `posted_to_json`."""
     fields = json.loads(text)
-    return Posted(**fields | {"diagnoses": _diagnoses(fields)})
+    return Posted(**fields | {"diagnoses": diagnoses_of(fields)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,12 +102,7 @@ class Ledger:
         Raises:
             ConflictError: another end is recorded.
         """
-        text = codec.verdict_to_json(verdict)
-        with self._transaction() as (connection, study):
-            if study.search_end_json is None:
-                rows.update_study(connection, self._study_id, {"search_end_json": text})
-            else:
-                self._refuse_another("end of its search", study.search_end_json, text)
+        self._record_once("search_end_json", codec.verdict_to_json(verdict), what="end of its search")
 
     def decide_end(self, verdict: Verdict) -> None:
         """Record the verdict, once. From now on no trial and no attempt can be claimed.
@@ -115,12 +110,7 @@ class Ledger:
         Raises:
             ConflictError: another one is recorded.
         """
-        text = codec.verdict_to_json(verdict)
-        with self._transaction() as (connection, study):
-            if study.verdict_json is None:
-                rows.update_study(connection, self._study_id, {"verdict_json": text})
-            else:
-                self._refuse_another("verdict", study.verdict_json, text)
+        self._record_once("verdict_json", codec.verdict_to_json(verdict), what="verdict")
 
     def mark_exhausted(self) -> None:
         """Record that the sampler has no further configuration."""
@@ -292,6 +282,14 @@ class Ledger:
         return FencedError(
             f"study {self.study_name} has been taken over by another owner, or deleted: this one was its number {self.fence}"
         )
+
+    def _record_once(self, column: str, text: str, *, what: str) -> None:
+        with self._transaction() as (connection, study):
+            stored = getattr(study, column)
+            if stored is None:
+                rows.update_study(connection, self._study_id, {column: text})
+            else:
+                self._refuse_another(what, stored, text)
 
     def _refuse_another(self, what: str, stored: str, text: str) -> None:
         if stored != text:
