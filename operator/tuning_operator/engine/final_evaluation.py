@@ -13,7 +13,7 @@ from tuning_operator.api.study import StudySpec
 from tuning_operator.engine import summary
 from tuning_operator.engine.confirmation import confirmed
 from tuning_operator.engine.facts import Role, StudyFacts, Trial, TrialState
-from tuning_operator.engine.intervals import CONFIDENCE, Interval, mean_of
+from tuning_operator.engine.intervals import CONFIDENCE, Interval, mean_of, pooled
 from tuning_operator.engine.row_scores import ROWS, scores_of
 from tuning_operator.engine.student import t_quantile
 from tuning_operator.engine.tally import tally
@@ -127,11 +127,7 @@ def _judge(spec: StudySpec, gain: float, best: Sequence[Trial], base: Sequence[T
 
 def _seeds(best: Sequence[float], base: Sequence[float]) -> tuple[float, int]:
     """The variance of the difference of means that seeds give, pooled, and its degrees of freedom; 0 and 0 for one run each."""
-    df = len(best) + len(base) - 2
-    if not (len(best) > 1 and len(base) > 1):
-        return 0.0, 0
-    pooled = ((len(best) - 1) * statistics.variance(best) + (len(base) - 1) * statistics.variance(base)) / df
-    return pooled * (1 / len(best) + 1 / len(base)), df
+    return pooled(best, base) if len(best) > 1 and len(base) > 1 else (0.0, 0)
 
 
 def _by_row(best: Sequence[Trial], base: Sequence[Trial]) -> float | None:

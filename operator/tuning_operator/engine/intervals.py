@@ -63,6 +63,18 @@ def of_difference(new: Sequence[float], old: Sequence[float]) -> Interval | None
     return interval if math.isfinite(interval.low) and math.isfinite(interval.high) else None
 
 
+def pooled(new: Sequence[float], old: Sequence[float]) -> tuple[float, int]:
+    """The variance of the difference of the means, taken as of one spread on both sides, and its degrees of freedom.
+
+    Raises:
+        OverflowError: squares are beyond all numbers.
+        statistics.StatisticsError: there are fewer than two values on a side.
+    """
+    df = len(new) + len(old) - 2
+    variance = ((len(new) - 1) * statistics.variance(new) + (len(old) - 1) * statistics.variance(old)) / df
+    return variance * (1 / len(new) + 1 / len(old)), df
+
+
 def _standard_error(new: Sequence[float], old: Sequence[float]) -> tuple[float, float]:
     """Of the difference of the means, and its degrees of freedom."""
     variances = statistics.variance(new), statistics.variance(old)
@@ -71,6 +83,5 @@ def _standard_error(new: Sequence[float], old: Sequence[float]) -> tuple[float, 
         parts = [variance / size for variance, size in zip(variances, sizes, strict=True)]
         df = sum(parts) ** 2 / sum(part * part / (size - 1) for part, size in zip(parts, sizes, strict=True))
         return math.sqrt(sum(parts)), df
-    df = sum(sizes) - 2
-    pooled = sum((size - 1) * variance for variance, size in zip(variances, sizes, strict=True)) / df
-    return math.sqrt(pooled * (1 / sizes[0] + 1 / sizes[1])), df
+    square, df = pooled(new, old)
+    return math.sqrt(square), df
