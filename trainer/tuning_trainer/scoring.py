@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -200,19 +199,3 @@ def answers(
         with autocast():
             outputs = model(inputs)
         yield outputs, targets
-
-
-def evaluate(
-    model: nn.Module,
-    source: Source,
-    problem: Problem,
-    *,
-    target_scale: tuple[float, float],
-    batch_size: int,
-    prefix: str = "val",
-) -> dict[str, float]:
-    """The metrics of a model on all rows of a source, in float32; see `answers` and `Scores`."""
-    gathered = scores(problem, target_scale)
-    for outputs, targets in answers(model, source, batch_size=batch_size, row_size=math.prod(problem.input_shape)):
-        gathered.add(outputs, targets)
-    return gathered.metrics(prefix)

@@ -16,7 +16,7 @@ from torch import nn
 from tuning_client import ConfigurationError
 from tuning_trainer.data.problem import Problem
 from tuning_trainer.data.sources import Batch, Resident
-from tuning_trainer.scoring import evaluate, loss_function, monitored, scores
+from tuning_trainer.scoring import answers, loss_function, monitored, scores
 from tuning_trainer.settings import Settings
 
 CLASSES = Problem("classification", (4,), 4, ("a", "b", "c", "d"))
@@ -79,7 +79,10 @@ def test_all_rows_of_a_source_count_and_dropout_rests() -> None:
     source = Resident(Batch(torch.eye(4).repeat(3, 1), torch.tensor([0, 1, 2, 0]).repeat(3)))
     model = nn.Sequential(nn.Dropout(0.9))
     model.train()
-    found = evaluate(model, source, CLASSES, target_scale=(0.0, 1.0), batch_size=1)
+    gathered = scores(CLASSES, (0.0, 1.0))
+    for outputs, targets in answers(model, source, batch_size=1, row_size=4):
+        gathered.add(outputs, targets)
+    found = gathered.metrics("val")
     assert found["val_accuracy"] == 0.75
     # softmax gives e / (e + 3) to a row's largest logit and 1 / (e + 3) to each other.
     assert found["val_loss"] == pytest.approx(math.log(math.e + 3) - 3 / 4)

@@ -251,7 +251,10 @@ def test_the_model_has_the_weights_of_its_best_epoch(by_hand: tuning_client.Tria
         rows = load_search(settings).fold(0, session_.device)
         model, outcome = fit(session_, settings, rows, validation=rows.validation)
     assert outcome.best_epoch < outcome.epochs
-    found = scoring.evaluate(model, rows.validation, rows.problem, target_scale=rows.target_scale, batch_size=64)
+    gathered = scoring.scores(rows.problem, rows.target_scale)
+    for outputs, targets in scoring.answers(model, rows.validation, batch_size=64, row_size=64):
+        gathered.add(outputs, targets)
+    found = gathered.metrics("val")
     assert found == {name: outcome.metrics[name] for name in found}
 
 
