@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuning_operator.engine import summary
-from tuning_operator.engine.facts import StudyFacts, Trial, TrialState
+from tuning_operator.engine.facts import StudyFacts, Trial
 from tuning_operator.engine.intervals import Interval, mean_of, of_difference, stddev_of
 from tuning_operator.engine.tally import tally
 
@@ -31,11 +30,11 @@ class Confirmed:
 
 def confirmed(facts: StudyFacts) -> Confirmed | None:
     """The winner's honest figures; None before all of its fresh runs have ended, and when none of them gave a value."""
-    winner, values = _winner(facts), _values(tally(facts).confirmations)
+    winner, values = _winner(facts), summary.values_of(tally(facts).confirmations)
     if winner is None or winner.value is None or not values:
         return None
     sign = 1 if facts.spec.objective.direction == "maximize" else -1
-    base = [sign * value for value in _values(tally(facts).baselines)]
+    base = [sign * value for value in summary.values_of(tally(facts).baselines)]
     fresh = [sign * value for value in values]
     mean = mean_of(fresh)
     return Confirmed(
@@ -78,7 +77,3 @@ def verdict(found: Confirmed) -> str:
 def _winner(facts: StudyFacts) -> Trial | None:
     done = len(tally(facts).confirmations) >= max(1, facts.spec.confirmation.repeats)
     return summary.winner(facts) if done else None
-
-
-def _values(trials: Sequence[Trial]) -> tuple[float, ...]:
-    return tuple(t.value for t in trials if t.state is TrialState.COMPLETE and t.value is not None)

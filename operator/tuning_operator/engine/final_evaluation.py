@@ -80,7 +80,7 @@ def figures(facts: StudyFacts) -> FinalFigures | None:
             best=_mean(best), baseline=_mean(base), gain=None, interval=None, outcome="Inconclusive", validation_gap=None,
             message=f"no final run of the {side} gave a value, so that there is nothing to compare",
         )  # fmt: skip
-    gain = sign * (mean_of(_values(best)) - mean_of(_values(base)))
+    gain = sign * (mean_of(summary.values_of(best)) - mean_of(summary.values_of(base)))
     judged = _judge(facts.spec, gain, best, base)
     outcome = _outcome(judged.interval)
     return FinalFigures(
@@ -106,7 +106,7 @@ def _judge(spec: StudySpec, gain: float, best: Sequence[Trial], base: Sequence[T
     The variance of the paired differences by row, over their number, is added to that of the seeds' means; degrees of freedom
     after Satterthwaite (1946), the rows' part known well.
     """
-    seeds, df = _seeds(_values(best), _values(base))
+    seeds, df = _seeds(summary.values_of(best), summary.values_of(base))
     rows = _by_row(best, base)
     caveat = "" if df else "one run each: the luck of the seeds is not in it"
     if rows is None:
@@ -155,7 +155,7 @@ def _of_proportions(spec: StudySpec, best: Sequence[Trial], base: Sequence[Trial
     metric = spec.final_evaluation.metric if spec.final_evaluation else ""
     if amount < 1 or not metric.endswith("accuracy") or "balanced" in metric:
         return None
-    shares = [mean_of(_values(trials)) for trials in (best, base)]
+    shares = [mean_of(summary.values_of(trials)) for trials in (best, base)]
     return sum(max(0.0, share * (1 - share)) / amount for share in shares)
 
 
@@ -182,19 +182,15 @@ def _validation_gap(facts: StudyFacts, best: Sequence[Trial], *, sign: int) -> f
     fresh, metric = confirmed(facts), facts.spec.final_evaluation.metric if facts.spec.final_evaluation else ""
     if fresh is None or facts.spec.objective.metric.removeprefix("val_") != metric.removeprefix("test_"):
         return None
-    return sign * (fresh.mean - mean_of(_values(best)))
+    return sign * (fresh.mean - mean_of(summary.values_of(best)))
 
 
 def _with_value(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     return tuple(t for t in trials if t.state is TrialState.COMPLETE and t.value is not None)
 
 
-def _values(trials: Sequence[Trial]) -> tuple[float, ...]:
-    return tuple(trial.value for trial in trials if trial.value is not None)
-
-
 def _mean(trials: Sequence[Trial]) -> float | None:
-    return mean_of(_values(trials)) if trials else None
+    return mean_of(summary.values_of(trials)) if trials else None
 
 
 def _best_epochs(trials: Sequence[Trial]) -> list[float]:

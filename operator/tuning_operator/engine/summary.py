@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tuning_operator.engine.facts import Attempt, Role, StudyFacts, Trial, TrialState
@@ -18,6 +19,11 @@ class BaselineFigures:
     mean: float
     stddev: float | None  # n - 1 in the denominator; None for one repeat
     repeats: int
+
+
+def values_of(trials: Iterable[Trial]) -> tuple[float, ...]:
+    """The values of those that completed, in order."""
+    return tuple(t.value for t in trials if t.state is TrialState.COMPLETE and t.value is not None)
 
 
 def baselines(facts: StudyFacts) -> tuple[Trial, ...]:
@@ -42,7 +48,7 @@ def searched(facts: StudyFacts) -> int:
 
 def baseline(facts: StudyFacts) -> BaselineFigures | None:
     """Mean and standard deviation of the completed baseline runs; None before the first."""
-    values = [t.value for t in tally(facts).baselines if t.state is TrialState.COMPLETE and t.value is not None]
+    values = values_of(tally(facts).baselines)
     if not values:
         return None
     return BaselineFigures(mean=mean_of(values), stddev=stddev_of(values), repeats=len(values))
