@@ -69,6 +69,11 @@ class Objective(ApiModel):
         ),
     )
 
+    @property
+    def sign(self) -> Literal[1, -1]:
+        """What turns a value so that more is better: -1 where less is."""
+        return 1 if self.direction == "maximize" else -1
+
     def better(self, left: float, right: float) -> bool:
         """Whether the value left is strictly better than right."""
         return left > right if self.direction == "maximize" else left < right

@@ -33,7 +33,7 @@ def confirmed(facts: StudyFacts) -> Confirmed | None:
     winner, values = _winner(facts), summary.values_of(tally(facts).confirmations)
     if winner is None or winner.value is None or not values:
         return None
-    sign = 1 if facts.spec.objective.direction == "maximize" else -1
+    sign = facts.spec.objective.sign
     base = [sign * value for value in summary.values_of(tally(facts).baselines)]
     fresh = [sign * value for value in values]
     mean = mean_of(fresh)

@@ -72,7 +72,6 @@ def figures(facts: StudyFacts) -> FinalFigures | None:
     told, wanted = tally(facts).finals, runs(facts.spec)
     if not wanted or len(told) < wanted:
         return None
-    sign = 1 if facts.spec.objective.direction == "maximize" else -1
     best, base = _with_value(told[0::2]), _with_value(told[1::2])
     if not best or not base:
         side = "winner" if not best else "defaults"
@@ -80,7 +79,7 @@ def figures(facts: StudyFacts) -> FinalFigures | None:
             best=_mean(best), baseline=_mean(base), gain=None, interval=None, outcome="Inconclusive", validation_gap=None,
             message=f"no final run of the {side} gave a value, so that there is nothing to compare",
         )  # fmt: skip
-    gain = sign * (mean_of(summary.values_of(best)) - mean_of(summary.values_of(base)))
+    gain = facts.spec.objective.sign * (mean_of(summary.values_of(best)) - mean_of(summary.values_of(base)))
     judged = _judge(facts.spec, gain, best, base)
     outcome = _outcome(judged.interval)
     return FinalFigures(
@@ -90,7 +89,7 @@ def figures(facts: StudyFacts) -> FinalFigures | None:
         interval=judged.interval,
         outcome=outcome,
         message=_sentence(gain, judged, outcome),
-        validation_gap=_validation_gap(facts, best, sign=sign),
+        validation_gap=_validation_gap(facts, best),
     )
 
 
@@ -178,11 +177,11 @@ def _sentence(gain: float, judged: _Judged, outcome: Outcome) -> str:
     return f"{said}; {judged.caveat}" if judged.caveat else said
 
 
-def _validation_gap(facts: StudyFacts, best: Sequence[Trial], *, sign: int) -> float | None:
+def _validation_gap(facts: StudyFacts, best: Sequence[Trial]) -> float | None:
     fresh, metric = confirmed(facts), facts.spec.final_evaluation.metric if facts.spec.final_evaluation else ""
     if fresh is None or facts.spec.objective.metric.removeprefix("val_") != metric.removeprefix("test_"):
         return None
-    return sign * (fresh.mean - mean_of(summary.values_of(best)))
+    return facts.spec.objective.sign * (fresh.mean - mean_of(summary.values_of(best)))
 
 
 def _with_value(trials: Sequence[Trial]) -> tuple[Trial, ...]:

@@ -45,7 +45,7 @@ def large_batch_gap(facts: StudyFacts) -> Diagnosed | None:
         return None
     if all(parameter.name != BATCH_SIZE for parameter in facts.spec.parameters):
         return None
-    sign = 1.0 if facts.spec.objective.direction == "maximize" else -1.0
+    sign = facts.spec.objective.sign
     gaps: dict[int, tuple[float, Trial, Trial]] = {}
     for small, large in _pairs(facts.of(Role.SEARCH)):
         gap = sign * (_value(small) - _value(large)) / base.stddev

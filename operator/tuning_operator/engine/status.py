@@ -274,8 +274,7 @@ def _improvement(facts: StudyFacts) -> Improvement | None:
     base, best = summary.baseline(facts), summary.best(facts)
     if base is None or best is None or best.value is None:
         return None
-    gain = best.value - base.mean
-    return Improvement(absolute=_figure(gain if facts.spec.objective.direction == "maximize" else -gain))
+    return Improvement(absolute=_figure(facts.spec.objective.sign * (best.value - base.mean)))
 
 
 def _confirmed_gain(found: confirmation.Confirmed | None) -> Improvement | None:

@@ -73,7 +73,7 @@ def fold_scores(trial: Trial, folds: int, objective: Objective) -> Scores:
         best = best_until(trial, first + STEPS_PER_FOLD - 1, objective, since=first)
         if best is None:
             break
-        scores.append(best if objective.direction == "maximize" else -best)
+        scores.append(objective.sign * best)
     return tuple(scores)
 
 

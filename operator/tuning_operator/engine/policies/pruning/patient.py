@@ -17,7 +17,7 @@ def rule(facts: StudyFacts, pruning: Pruning) -> Judge:
     """
     spec, objective, patience = facts.spec, facts.spec.objective, pruning.patience
     assert patience is not None, "a rule of the manifest"
-    margin = pruning.min_delta if objective.direction == "maximize" else -pruning.min_delta
+    margin = objective.sign * pruning.min_delta
 
     def hopeless(trial: Trial) -> bool:
         since = fold_start(trial.last_step, spec)

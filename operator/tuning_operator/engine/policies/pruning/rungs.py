@@ -70,9 +70,7 @@ def arrivals(trials: Iterable[Trial], rung: int, spec: StudySpec) -> list[Arriva
 
 def _cost(trial: Trial, step: int, spec: StudySpec) -> float:
     best = best_until(trial, step, spec.objective)
-    if best is None:
-        return math.inf
-    return -best if spec.objective.direction == "maximize" else best
+    return math.inf if best is None else -spec.objective.sign * best
 
 
 def stopped(there: Iterable[Arrival], factor: int) -> list[int]:
