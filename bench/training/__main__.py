@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -135,15 +136,9 @@ def speed(console: Console, cases: Iterable[Case], *, repetitions: int) -> None:
         fold = load_search(measured.settings).fold(0, torch.device("cpu"))
         samples = len(fold.training) * measured.settings.epochs
 
-        def mine(measured: Case = measured, fold: Fold = fold) -> float:
-            return ours(measured, fold)
-
-        def bare(measured: Case = measured, fold: Fold = fold) -> float:
-            return by_hand(measured, fold, floor.bare, fused=True)
-
-        def loader(measured: Case = measured, fold: Fold = fold) -> float:
-            return by_hand(measured, fold, floor.data_loader, fused=False)
-
+        mine = partial(ours, measured, fold)
+        bare = partial(by_hand, measured, fold, floor.bare, fused=True)
+        loader = partial(by_hand, measured, fold, floor.data_loader, fused=False)
         beside_bare = paired(mine, bare, repetitions=repetitions)
         beside_loader = paired(mine, loader, repetitions=max(4, repetitions // 3))
         table.add_row(
@@ -167,6 +162,15 @@ WITHOUT: dict[str, tuple[tuple[type, str], ...]] = {
 }
 
 
+def without(left_out: Iterable[tuple[type, str]], measured: Case, fold: Fold) -> float:
+    """Seconds of a training that leaves these methods out."""
+    with ExitStack() as patches:
+        for owner, name in left_out:
+            substitute = (lambda *_: nothing) if name == "_note" else nothing
+            patches.enter_context(mock.patch.object(owner, name, substitute))
+        return ours(measured, fold)
+
+
 def overhead(console: Console, cases: Iterable[Case], *, repetitions: int) -> None:
     table = Table(title="What watching over a training costs, as a share of its time (aim: 2 %)")
     for column in ("", *WITHOUT, "one checkpoint, ms", "a checkpoint every 10 s"):
@@ -175,18 +179,7 @@ def overhead(console: Console, cases: Iterable[Case], *, repetitions: int) -> No
         fold = load_search(measured.settings).fold(0, torch.device("cpu"))
         shares = []
         for left_out in WITHOUT.values():
-
-            def without(left_out: tuple[tuple[type, str], ...] = left_out, measured: Case = measured, fold: Fold = fold) -> float:
-                with ExitStack() as patches:
-                    for owner, name in left_out:
-                        substitute = (lambda *_: nothing) if name == "_note" else nothing
-                        patches.enter_context(mock.patch.object(owner, name, substitute))
-                    return ours(measured, fold)
-
-            def mine(measured: Case = measured, fold: Fold = fold) -> float:
-                return ours(measured, fold)
-
-            pairs = paired(mine, without, repetitions=repetitions)
+            pairs = paired(partial(ours, measured, fold), partial(without, left_out, measured, fold), repetitions=repetitions)
             shares.append(f"{statistics.median(1 - second / first for first, second in pairs):.1%}")
         save = seconds_of_a_save(measured, fold)
         pace = Settings().checkpoint_seconds
