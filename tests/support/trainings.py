@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,6 +22,9 @@ from tuning_trainer import __main__ as trainer
 CHECKPOINT = "training.checkpoint"
 
 MEASURED_BY_A_CLOCK = {"seconds", "samples_per_second"}
+
+interrupt = partial(signal.raise_signal, signal.SIGTERM)
+"""As Kubernetes does it: to be called while a trial is training."""
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,7 +14,7 @@ import numpy as np
 import pytest
 import safetensors
 import torch
-from tests.support.trainings import TrialFolder, after_step
+from tests.support.trainings import TrialFolder, after_step, interrupt
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 import tuning_trainer
@@ -164,7 +162,7 @@ def test_the_learning_rate_follows_the_curve_of_the_search(trial: TrialFolder, c
 
 @pytest.mark.parametrize("step", [1, STEPS // 2, STEPS])
 def test_an_interrupted_one_ends_as_if_it_had_not_been(trial: TrialFolder, tmp_path: Path, step: int) -> None:
-    with after_step(step, partial(signal.raise_signal, signal.SIGTERM)), noting_order() as happened:
+    with after_step(step, interrupt), noting_order() as happened:
         assert attempt(trial, *SHORT) == 75
     assert "test" not in happened
     assert attempt(trial, *SHORT) == 0

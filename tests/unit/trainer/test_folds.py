@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
-from tests.support.trainings import TrialFolder, after_step, assert_as_if_never_interrupted
+from tests.support.trainings import TrialFolder, after_step, assert_as_if_never_interrupted, interrupt
 
 from tuning_trainer.session import Session
 
 # Twelve steps a fold.
 FOLDS = ("--folds=3", "--epochs=3", "--batch-size=256", "--dropout=0.3")
-
-interrupt = partial(signal.raise_signal, signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import signal
-from functools import partial
 from itertools import pairwise
 
 import pytest
-from tests.support.trainings import TrialFolder, after_step
+from tests.support.trainings import TrialFolder, after_step, interrupt
 
 from tuning_trainer.lr_range import GIVE_UP, HIGHEST, LOWEST, STEPS, rate_of, read
 
@@ -103,7 +101,7 @@ def test_schedule_and_warm_up_do_not_bend_the_rates(trial: TrialFolder) -> None:
 
 
 def test_an_interrupted_test_begins_anew(trial: TrialFolder) -> None:
-    with after_step(7, partial(signal.raise_signal, signal.SIGTERM)):
+    with after_step(7, interrupt):
         assert attempt(trial) == 75
     assert attempt(trial) == 0
     assert trial.result()["suggested_max"] > 0

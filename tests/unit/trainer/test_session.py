@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from tests.support.trainings import TrialFolder, after_step
+from tests.support.trainings import TrialFolder, after_step, interrupt
 from torch import nn
 
 from tuning_trainer import models, session
@@ -96,7 +95,7 @@ def test_a_checkpoint_of_other_data_is_told_and_training_starts_anew(
 
     arguments = (*SHORT, "--dataset=file", f"--path={tmp_path / 'table.csv'}", "--batch-size=8")
     write()
-    with after_step(9, partial(signal.raise_signal, signal.SIGTERM)):
+    with after_step(9, interrupt):
         assert trial.attempt(*arguments) == 75
     write(**changed)
     capsys.readouterr()
@@ -114,7 +113,7 @@ def test_a_checkpoint_of_other_data_is_told_and_training_starts_anew(
 def test_a_checkpoint_goes_on_with_what_is_beside_the_training_set_otherwise(
     trial: TrialFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with after_step(9, partial(signal.raise_signal, signal.SIGTERM)):
+    with after_step(9, interrupt):
         assert trial.attempt(*SHORT) == 75
     otherwise = ("--checkpoint-seconds=3", "--progress=none", "--tensorboard=on", "--workers=0")
     assert trial.attempt(*SHORT, *otherwise) == 0
@@ -128,7 +127,7 @@ def test_a_checkpoint_of_a_network_that_was_changed_is_told_and_the_fold_starts_
         return build(replace(settings, hidden_units=7), problem)
 
     build = models.build
-    with after_step(9, partial(signal.raise_signal, signal.SIGTERM)):
+    with after_step(9, interrupt):
         assert trial.attempt(*SHORT) == 75
     with mock.patch.object(models, "build", wider):
         assert trial.attempt(*SHORT) == 0

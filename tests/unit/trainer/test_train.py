@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from unittest import mock
 import pytest
 import torch
 from tests.support.lost_rows import lost_test_rows
-from tests.support.trainings import TrialFolder, after_step, assert_as_if_never_interrupted
+from tests.support.trainings import TrialFolder, after_step, assert_as_if_never_interrupted, interrupt
 
 import tuning_client
 from tuning_trainer import __main__ as trainer
@@ -26,8 +25,6 @@ from tuning_trainer.train import fit
 # Five steps an epoch, dropout for random numbers in each of them.
 SHORT = ("--epochs=3", "--batch-size=256", "--dropout=0.3")
 STEPS = 15
-
-interrupt = partial(signal.raise_signal, signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")
