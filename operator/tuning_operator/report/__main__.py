@@ -14,7 +14,7 @@ from tuning_operator.api.status import StudyStatus
 from tuning_operator.api.study import TuningStudy
 from tuning_operator.report.handed import study_of
 from tuning_operator.report.launch import DATABASE_VARIABLE, TRIALS
-from tuning_operator.report.page import render
+from tuning_operator.report.page import render, save
 from tuning_operator.report.quiet import quiet_optuna
 from tuning_operator.report.record import StudyRecord
 
@@ -39,7 +39,7 @@ def main(*, database: str | None, name: str | None, trials: Path | None, result:
             study=_study(stated, database=database, name=name, trials=trials),
         )
         text = render(record)
-    _replace(output, text)
+    save(output, text)
 
 
 def _read(path: Path, model: type[_Model]) -> _Model:
@@ -78,18 +78,6 @@ def _cause(error: BaseException) -> str:
     """The driver's own words, which SQLAlchemy and Optuna wrap."""
     inner = getattr(error, "orig", None) or error.__cause__
     return _cause(inner) if inner else str(error).strip().splitlines()[0]
-
-
-def _replace(output: Path, text: str) -> None:
-    """Write the file whole or not at all: a reader may have the old one open."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.partial")
-    try:
-        # A container's last words may hold what UTF-8 cannot.
-        partial.write_text(text, encoding="utf-8", errors="replace")
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

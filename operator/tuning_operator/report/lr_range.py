@@ -38,6 +38,4 @@ def write(curve: Mapping[str, Sequence[float]], *, study: str, low: float, high:
         opening=(element("h1", f"{study}: learning rates worth searching"), element("pre", manifest)),
         sections=(Section(key="rates", title=_TITLE, lead=lead, plots=(plot,)),),
     )
-    scratch = output.with_suffix(".tmp")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(output)
+    page.save(output, text)

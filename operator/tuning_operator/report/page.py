@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
 from string import Template
 from typing import Any, Final
 
@@ -49,6 +50,18 @@ def document(*, title: str, opening: Sequence[Html], sections: Sequence[Section]
         library=library,
         script=script,
     )
+
+
+def save(output: Path, text: str) -> None:
+    """Write the file whole or not at all: a reader may have the old one open."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f".{output.name}.partial")
+    try:
+        # A container's last words may hold what UTF-8 cannot.
+        partial.write_text(text, encoding="utf-8", errors="replace")
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _section(section: Section) -> Html:
