@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from tuning_operator.api.base import METRIC_NAME_PATTERN, ApiModel, Duration, MetricName
 from tuning_operator.api.parameters import Parameter
-from tuning_operator.api.pruning import PrunerName, Pruning, Validation
+from tuning_operator.api.pruning import Pruning, Validation
 from tuning_operator.api.rules import SPACE_RULES, SPEC_RULES
 from tuning_operator.api.seed_trials import MOST_SEED_TRIALS, SeedTrial
 from tuning_operator.api.status import StudyStatus
@@ -29,7 +29,6 @@ __all__ = [
     "FinalEvaluation",
     "ObjectMeta",
     "Objective",
-    "PrunerName",
     "Pruning",
     "Retry",
     "SamplerName",
