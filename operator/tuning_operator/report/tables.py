@@ -143,15 +143,17 @@ def _end(row: TrialRow) -> Html:
 
 def method(record: StudyRecord) -> Html:
     """How the search was done: enough to do it again."""
-    entries = [("Sampler", _sampler(record)), ("Seed", str(record.spec.search.seed)), ("Pruner", _pruner(record))]
-    entries += [
+    entries = (
+        ("Sampler", _sampler(record)),
+        ("Seed", str(record.spec.search.seed)),
+        ("Pruner", _pruner(record)),
         ("Baseline", _baseline(record)),
         ("Confirmation", _confirmation(record)),
         ("Budget", _budget(record)),
         ("Stopping", record.status.stopping.message if record.status.stopping else ""),
         ("Usage", _usage(record)),
-    ]
-    entries += [("Container", _images(record))]
+        ("Container", _images(record)),
+    )
     items = [element("div", element("dt", name), element("dd", text)) for name, text in entries if text]
     return _section("method", "How it was searched", element("dl", *items, class_="method"))
 
